@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before jax is imported; the caller may say otherwise
@@ -12,16 +15,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
+GOLDENS = Path(__file__).parent / "tests" / "goldens"
+
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+install_import_hook("kuai", "beartype.beartype")  # so kuai is imported inside functions below
 
 # No test may depend on how fast the machine is, and CI must find what it found before.
 hypothesis.settings.register_profile(
     "kuai", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True
 )
 hypothesis.settings.load_profile("kuai")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--renew-goldens", action="store_true", help="write tests/goldens/ anew")
 
 
 def names_for_examples() -> dict[str, Any]:
@@ -49,3 +60,18 @@ def same_seed_for_every_test() -> None:
 @pytest.fixture(autouse=True)
 def short_names_in_doctests(doctest_namespace: dict[str, Any]) -> None:
     doctest_namespace.update(names_for_examples())
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
+    """Compare plain data with tests/goldens/NAME.json, or write that file with --renew-goldens."""
+
+    def compare(name: str, found: Any) -> None:
+        file = GOLDENS / f"{name}.json"
+        text = json.dumps(found, indent=2, sort_keys=True) + "\n"
+        if request.config.getoption("--renew-goldens"):
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text)
+        assert text == file.read_text(), f"{file.name} differs; CONTRIBUTING.md says how to renew"
+
+    return compare

@@ -1,0 +1,34 @@
+"""Sphinx reads this: `make docs` writes the pages to docs/_build."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+
+project = "kuai"
+author = "The kuai contributors"
+copyright = "The kuai contributors"
+release = version_of("kuai-nn")
+version = release
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = f"kuai {release}"
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_custom_sections = ["Formula", ("Shape", "returns_style"), ("Reference", "References")]

@@ -1,0 +1,102 @@
+"""The house rules: who imports whom, what an import costs, and that the public names are listed."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+INDEX = ROOT / "docs" / "api.md"
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run import-linter on the package at folder/kuai with this repository's contract."""
+    config = ["--config", str(ROOT / "pyproject.toml"), "--no-cache"]
+    code = (
+        f"import sys; sys.path.insert(0, {str(folder)!r})\n"
+        f"from importlinter.cli import lint_imports_command as command; command({config!r})"
+    )
+    return run_python(code)
+
+
+def test_import_contract_is_kept():
+    result = lint_imports(ROOT / "src")
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("errors", "kuai.random"),
+        ("random", "kuai.core"),
+        ("core/upward", "kuai.nn"),
+        ("core/upward", "kuai.hybrid"),
+        ("nn/sideways", "kuai.hybrid"),
+        ("hybrid/sideways", "kuai.nn"),
+        ("data/upward", "kuai.core"),
+        ("train/sideways", "kuai.nn"),
+        ("show/sideways", "kuai.train"),
+        ("train/upward", "kuai.cli"),
+        ("newcomer", "kuai.errors"),
+    ],
+)
+def test_import_contract_notices(tmp_path, module, imported):
+    shutil.copytree(ROOT / "src" / "kuai", tmp_path / "kuai")
+    with (tmp_path / "kuai" / f"{module}.py").open("a") as file:
+        file.write(f"\nimport {imported}\n")
+    result = lint_imports(tmp_path)
+    assert result.returncode == 1
+    assert f"kuai.{module.replace('/', '.')}" in result.stdout
+
+
+def test_importing_kuai_loads_no_heavy_module():
+    heavy = ["optax", "rich", "matplotlib", "sklearn", "torch", "pandas", "beartype", "IPython"]
+    result = run_python(f"import sys, kuai; print([m for m in {heavy} if m in sys.modules])")
+    assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+def test_importing_kuai_touches_no_device():
+    # JAX refuses this setting once a device has been touched.
+    code = "import jax, kuai; jax.config.update('jax_num_cpu_devices', 3); print(jax.device_count())"
+    result = run_python(code)
+    assert (result.stdout, result.stderr) == ("3\n", "")
+
+
+def test_importing_kuai_changes_no_setting_of_jax():
+    code = "import jax; before = dict(jax.config.values); import kuai; print(before == jax.config.values)"
+    result = run_python(code)
+    assert (result.stdout, result.stderr) == ("True\n", "")
+
+
+def listed_names() -> dict[str, list[str]]:
+    """The names that docs/api.md lists, by module."""
+    sections = re.split(r"^\.\. currentmodule:: ", INDEX.read_text(), flags=re.MULTILINE)[1:]
+    named = {}
+    for section in sections:
+        module, _, rest = section.partition("\n")
+        named[module] = re.findall(r"^   (\w+)$", rest.partition("```")[0], flags=re.MULTILINE)
+    return named
+
+
+@pytest.mark.parametrize("module", listed_names())
+def test_the_index_lists_what_a_module_makes_public(module):
+    assert sorted(listed_names()[module]) == sorted(importlib.import_module(module).__all__)
+
+
+@pytest.mark.parametrize("module", listed_names())
+def test_public_names_exist_once_and_have_docstrings(module):
+    namespace = importlib.import_module(module)
+    names = namespace.__all__
+    assert len(names) == len(set(names))
+    bare = [name for name in names if not (getattr(namespace, name).__doc__ or "").strip()]
+    assert bare == []
