@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before jax is imported; the caller may say otherwise
+# JAX reads this when it is imported. Whoever wants the tests on another device sets it.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import hypothesis
 import jax
