@@ -32,6 +32,7 @@ bench: $(READY)/bench ## the ratios to raw JAX and to torch
 	$(BIN)/python benchmarks/run.py
 
 docs: $(READY)/docs ## the pages, in docs/_build
+	rm -rf docs/api/generated # a page of a name that is gone would stay
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
 peers: $(READY)/peers ## torch, which some tests compare with; without it they skip
