@@ -1,0 +1,21 @@
+"""kuai: neural networks from Blocks, written as ordinary Python, run as one compiled program."""
+
+from kuai import errors as errors
+from kuai import hybrid as _hybrid_package  # registers how blocks are compiled
+from kuai import init as init
+from kuai import nn as nn
+from kuai import random as random
+from kuai.core.autograd import grad as grad
+from kuai.core.autograd import value_and_grad as value_and_grad
+from kuai.core.binding import functional as functional
+from kuai.core.block import Block as Block
+from kuai.core.containers import replicate as replicate
+from kuai.core.modes import eager as eager
+from kuai.core.modes import eval_mode as eval_mode
+from kuai.core.modes import is_training as is_training
+from kuai.core.modes import train_mode as train_mode
+from kuai.core.parameter import Constant as Constant
+from kuai.core.parameter import Parameter as Parameter
+from kuai.core.parameter import State as State
+from kuai.hybrid.function import hybrid as hybrid
+from kuai.random import seed as seed

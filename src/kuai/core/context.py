@@ -1,0 +1,143 @@
+"""What the current thread is doing: which values are bound, which mode is on, which blocks run.
+
+Invariants a maintainer must not break:
+
+* Tracers live in a `Scope` of the tracing thread, never in a `Holder`. Several threads may call one
+  net while others trace it.
+* `epoch.value` changes after every change that could change what some forward does. Its value has
+  no meaning but inequality with an earlier value.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kuai.errors import HybridizeError
+
+if TYPE_CHECKING:
+    import jax
+
+    from kuai.core.parameter import Holder
+    from kuai.core.tree import Node
+
+
+class Epoch:
+    """The structure epoch: one integer for the whole process, new after every structural change."""
+
+    __slots__ = ("_counter", "value")
+
+    def __init__(self) -> None:
+        self._counter = itertools.count(1)
+        self.value = 0
+
+    def bump(self) -> None:
+        self.value = next(self._counter)
+
+    def guard(self) -> None:
+        """Refuse a structural change that would happen once a compile instead of once a call."""
+        if context.compiling:
+            raise HybridizeError(
+                "forward changes the structure of a block (a list, a dict, a sub-block or a "
+                "parameter) while it is being compiled: the change would happen once, not on every "
+                "call; keep what changes in kuai.State, or call hybridize(False)"
+            )
+
+
+epoch = Epoch()
+
+
+class DryRun:
+    """What a run that only settles shapes has to undo."""
+
+    __slots__ = ("always", "on_failure")
+
+    def __init__(self) -> None:
+        self.always: list[Callable[[], None]] = []
+        self.on_failure: list[Callable[[], None]] = []
+
+    def finish(self, failed: bool) -> None:
+        for undo in reversed(self.always + (self.on_failure if failed else [])):
+            undo()
+
+
+class Scope:
+    """Values bound to holders while a function of arrays is traced.
+
+    Args:
+        values: holder → array bound at entry.
+        missing: asked for a holder that is not bound here. Without it the enclosing scope answers,
+            and at last the holder's own array.
+    """
+
+    __slots__ = ("dry_run", "missing", "parent", "values", "written")
+
+    def __init__(
+        self,
+        values: dict[Holder, jax.Array],
+        missing: Callable[[Holder], jax.Array] | None = None,
+    ) -> None:
+        self.values = values
+        self.written: dict[Holder, None] = {}
+        self.missing = missing
+        self.parent: Scope | None = None
+        self.dry_run: DryRun | None = None
+
+    def read(self, holder: Holder) -> jax.Array:
+        scope: Scope | None = self
+        while scope is not None:
+            value = scope.values.get(holder)
+            if value is not None:
+                return value
+            if scope.missing is not None:
+                return scope.missing(holder)
+            scope = scope.parent
+        return holder.concrete()
+
+    def write(self, holder: Holder, value: jax.Array) -> None:
+        self.values[holder] = value
+        self.written[holder] = None
+
+    def writes(self) -> dict[Holder, jax.Array]:
+        """Every holder that was written here, with its last value."""
+        return {holder: self.values[holder] for holder in self.written}
+
+
+class Context(threading.local):
+    """The state of this thread. Class attributes are the defaults of a new thread."""
+
+    scope: Scope | None = None
+    training: bool = False
+    forced: bool = False  # the mode was chosen by train_mode(), eval_mode() or a pinned block
+    inline: bool = False  # hybridized blocks run as plain Python here
+    compiling: bool = False
+    inferring: bool = False
+    visited: dict[int, Node] | None = None  # every block that a compiling trace has called
+    stack: tuple[Node, ...] = ()
+
+
+context = Context()
+
+
+@contextmanager
+def entered(**values: Any) -> Iterator[None]:
+    """Set fields of the thread's context and put the old ones back at the end."""
+    before = {name: getattr(context, name) for name in values}
+    context.__dict__.update(values)
+    try:
+        yield
+    finally:
+        context.__dict__.update(before)
+
+
+@contextmanager
+def scoped(scope: Scope) -> Iterator[Scope]:
+    """Make `scope` the innermost scope of this thread."""
+    scope.parent = context.scope
+    if scope.parent is not None and scope.dry_run is None:
+        scope.dry_run = scope.parent.dry_run
+    with entered(scope=scope):
+        yield scope

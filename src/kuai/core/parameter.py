@@ -1,0 +1,365 @@
+"""Holders of arrays: what a block stores and a compiled program takes as an argument.
+
+A holder has an identity of its own, independent of the paths under which it is registered: tying is
+registering one holder twice. Reading an attribute gives the array; the holder is
+`block.params.NAME`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kuai import init as initializers
+from kuai.core.context import context, epoch
+from kuai.errors import ArgumentError, DeferredInitError, DtypeError, ShapeError, TransformError
+
+Shape = tuple[int | None, ...]
+ARRAY_TYPES = (jax.Array, np.ndarray)
+
+
+class Holder:
+    """Base of `Parameter`, `Constant` and `State`: shape, dtype, and the current array.
+
+    Args:
+        value: the array, or anything `jnp.asarray` takes; or None with `shape`.
+        shape: its shape when the values are to be made later; None stands for a dimension that is
+            not known yet.
+        init: initializer: a name, a number, or a function (key, shape, dtype) → array. None leaves
+            the choice to `Block.initialize(init=)` and at last to the default.
+        dtype: default that of `value`, or float32.
+    """
+
+    __slots__ = ("__weakref__", "_array", "_dtype", "_init", "_lent", "_shape", "birth", "chosen_init", "made")
+
+    trainable = False
+    default_init: Any = "zeros"
+
+    def __init__(
+        self,
+        value: Any = None,
+        *,
+        shape: Sequence[int | None] | int | None = None,
+        init: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        self._init = None if init is None else initializers.get(init)
+        self._lent = True
+        self.made = value is None  # by an initializer, rather than given
+        self.birth: tuple[int, str] | None = None  # (seed, path) fixed by Block.initialize
+        self.chosen_init: initializers.InitFunction | None = None  # by Block.initialize(init=)
+        self._array: jax.Array | None = None
+        if value is not None:
+            if shape is not None:
+                raise ArgumentError(
+                    f"{type(self).__name__}: expected a value or a shape, got both; drop the shape"
+                )
+            self._set_initial(_as_array(value, dtype, type(self).__name__))
+            return
+        self._shape = _as_shape(shape, type(self).__name__)
+        self._dtype = jnp.dtype(jnp.float32 if dtype is None else dtype)
+
+    def _set_initial(self, array: jax.Array) -> None:
+        self._shape: Shape = array.shape
+        self._dtype = array.dtype
+        if isinstance(array, jax.core.Tracer):
+            self.write(array)
+        else:
+            self._array = array
+
+    @property
+    def shape(self) -> Shape:
+        """The shape; None stands for a dimension that is not known yet."""
+        return self._shape
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype."""
+        return self._dtype
+
+    @property
+    def init(self) -> initializers.InitFunction | None:
+        """The initializer given for this holder, or None where the default rules."""
+        return self._init
+
+    @property
+    def size(self) -> int:
+        """The number of elements.
+
+        Raises:
+            DeferredInitError: a dimension is unknown.
+        """
+        if None in self._shape:
+            raise DeferredInitError(self._unknown())
+        return int(np.prod(self._shape, dtype=np.int64))
+
+    @property
+    def settled(self) -> bool:
+        """Whether every dimension is known."""
+        return None not in self._shape
+
+    @property
+    def ready(self) -> bool:
+        """Whether the values have been made."""
+        return self._array is not None
+
+    @property
+    def array(self) -> jax.Array:
+        """The current array: the tracer that is bound to it, while tracing.
+
+        Raises:
+            DeferredInitError: the values have not been made yet.
+        """
+        return self.read()
+
+    @array.setter
+    def array(self, value: Any) -> None:
+        self.write(value)
+
+    def read(self) -> jax.Array:
+        """The current array, as `array` gives it."""
+        scope = context.scope
+        return self.concrete() if scope is None else scope.read(self)
+
+    def concrete(self) -> jax.Array:
+        """The stored array, whatever is bound in this thread."""
+        if self._array is None:
+            raise DeferredInitError(self._unknown())
+        self._lent = True
+        return self._array
+
+    def write(self, value: Any) -> None:
+        """Set the value; shape and dtype are checked.
+
+        Raises:
+            ShapeError: the shape differs.
+            DtypeError: the value cannot be cast to this dtype without changing its kind.
+            TransformError: a tracer of a raw JAX transform would be stored.
+        """
+        array = self._checked(value)
+        if context.scope is not None:
+            context.scope.write(self, array)
+        elif isinstance(array, jax.core.Tracer):
+            raise TransformError(
+                f"a {type(self).__name__} of shape {self._shape} was assigned inside a raw JAX "
+                "transform, where the value cannot outlive the trace; use kuai.functional(block), "
+                "kuai.hybrid, or kuai.eval_mode()"
+            )
+        else:
+            self.store(array)
+            self._lent = True  # the caller still has it
+
+    def store(self, array: jax.Array) -> None:
+        """Set the stored array, unchecked: for programs, whose results nobody else has."""
+        if self._array is None:
+            epoch.bump()
+        self._array = array
+        self._lent = False
+
+    def lend(self) -> jax.Array | None:
+        """The stored array, for a program that will donate its buffer; None if someone reads it.
+
+        A read since the last `store` may have left a reference with the user: then the buffer
+        must not be donated.
+        """
+        return None if self._lent else self._array
+
+    def clear(self) -> None:
+        """Forget the values, keeping the shape; the next call makes them anew."""
+        self._array = None
+        epoch.bump()
+
+    def bear(self, seed: int, path: str, init: initializers.InitFunction | None) -> None:
+        """Forget the values and fix what the next ones will follow from."""
+        self.clear()
+        self.birth, self.chosen_init = (seed, path), init
+
+    def settle(self, shape: Sequence[int]) -> None:
+        """Fill in the dimensions that were unknown.
+
+        Args:
+            shape: the whole shape.
+
+        Raises:
+            ShapeError: it disagrees with a dimension that is known.
+        """
+        new = tuple(int(n) for n in shape)
+        known = self._shape
+        if len(new) != len(known) or any(k not in (None, n) for k, n in zip(known, new, strict=True)):
+            raise ShapeError(f"expected a parameter of shape {known}, got {new}")
+        if new != known:
+            self._shape = new
+            scope = context.scope
+            if scope is not None and scope.dry_run is not None:
+                scope.dry_run.on_failure.append(lambda: setattr(self, "_shape", known))
+
+    def cast(self, dtype: Any) -> None:
+        """Change the dtype, and the values with it."""
+        if self._array is not None:
+            self._array = self._array.astype(dtype)
+        self._dtype = jnp.dtype(dtype)
+        epoch.bump()
+
+    def _checked(self, value: Any) -> jax.Array:
+        array = _as_array(value, None, type(self).__name__)
+        if array.dtype != self._dtype:
+            if not _castable(array.dtype, self._dtype):
+                raise DtypeError(
+                    f"expected a value of dtype {self._dtype}, got {array.dtype}; "
+                    f"cast it with .astype({str(self._dtype)!r})"
+                )
+            array = array.astype(self._dtype)
+        if None in self._shape:
+            self.settle(array.shape)
+        if array.shape != self._shape:
+            raise ShapeError(f"expected a value of shape {self._shape}, got {array.shape}")
+        return array
+
+    def _unknown(self) -> str:
+        missing = "its shape is not known yet" if not self.settled else "its values are not made yet"
+        return (
+            f"{type(self).__name__} of shape {self._shape}: {missing}; call the net once, or "
+            "initialize(sample=...) with an input of the right shape"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Holder:
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        new.__setstate__(self.__getstate__())
+        self._lent = True
+        return new
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = [s for c in type(self).__mro__ for s in getattr(c, "__slots__", ()) if s[:2] != "__"]
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        self._lent = True
+
+    def __repr__(self) -> str:
+        init = "" if self._init is None else f", init={self._init!r}"
+        return f"{type(self).__name__}(shape={self._shape}, dtype={self._dtype}{init})"
+
+
+class Parameter(Holder):
+    """An array that training changes.
+
+    Args:
+        value: the initial array; or None with `shape`.
+        shape: shape of the values to be made, None for a dimension that is known later.
+        init: initializer; default the layer's or net's choice, at last "glorot_uniform" for two
+            axes or more and "zeros" for a vector.
+        dtype: default that of `value`, or float32.
+        trainable: whether transforms take its gradient and optimizers change it; default True.
+
+    Raises:
+        ArgumentError: neither value nor shape is given, or both.
+
+    Example:
+        >>> p = kuai.Parameter(shape=(None, 4))
+        >>> p.shape, p.trainable
+        ((None, 4), True)
+        >>> kuai.Parameter(jnp.ones((2, 2))).array.sum()
+        Array(4., dtype=float32)
+    """
+
+    __slots__ = ("_trainable",)
+
+    def __init__(self, value: Any = None, *, trainable: bool = True, **options: Any) -> None:
+        self._trainable = bool(trainable)
+        super().__init__(value, **options)
+
+    @property
+    def default_init(self) -> Any:  # type: ignore[override]  # a class constant in the base
+        """The initializer when nobody chose one."""
+        return "glorot_uniform" if len(self._shape) > 1 else "zeros"
+
+    @property
+    def trainable(self) -> bool:  # type: ignore[override]  # a class constant in the base
+        """Whether transforms take its gradient and optimizers change it."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        epoch.bump()
+
+
+class Constant(Holder):
+    """An array that is saved and moved with the net and never trained.
+
+    A bare array assigned to a block becomes a Constant.
+
+    Example:
+        >>> kuai.Constant(jnp.arange(3.0)).array
+        Array([0., 1., 2.], dtype=float32)
+    """
+
+    __slots__ = ()
+
+
+class State(Holder):
+    """An array that forward itself updates by plain assignment, such as a running mean.
+
+    Args:
+        value: the initial array; or None with `shape`.
+        persistent: whether it is saved with the net; default True.
+        shape, init, dtype: as for `Parameter`; the default initializer is "zeros".
+
+    Example:
+        >>> class Counter(kuai.Block):
+        ...     def __init__(self):
+        ...         self.count = kuai.State(0)
+        ...     def forward(self, x):
+        ...         self.count += 1
+        ...         return x * self.count
+        >>> net = Counter()
+        >>> net(jnp.ones(())), net(jnp.ones(()))
+        (Array(1., dtype=float32), Array(2., dtype=float32))
+    """
+
+    __slots__ = ("persistent",)
+
+    def __init__(self, value: Any = None, *, persistent: bool = True, **options: Any) -> None:
+        self.persistent = bool(persistent)
+        super().__init__(value, **options)
+
+    def reshape(self, value: Any) -> None:
+        """Take over the shape and dtype of a value about to be written."""
+        if value.shape != self._shape or value.dtype != self._dtype:
+            self._shape, self._dtype = value.shape, value.dtype
+            epoch.bump()
+
+
+def _as_array(value: Any, dtype: Any, where: str) -> jax.Array:
+    if isinstance(value, Holder):
+        raise ArgumentError(f"{where}: expected an array, got a {type(value).__name__}; read its .array")
+    try:
+        return jnp.asarray(value, dtype)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{where}: expected an array, got {type(value).__name__}: {error}") from error
+
+
+def _as_shape(shape: Any, where: str) -> Shape:
+    if shape is None:
+        raise ArgumentError(f"{where}: expected a value or a shape, got neither")
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    for size in sizes:
+        if size is not None and (isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0):
+            raise ArgumentError(
+                f"{where}: expected sizes of at least 0, or None where unknown, got shape {sizes}"
+            )
+    return tuple(None if size is None else int(size) for size in sizes)
+
+
+def _castable(source: Any, target: Any) -> bool:
+    """Whether a value may change from `source` to `target` without changing its kind."""
+    order = (jnp.bool_, jnp.integer, jnp.floating, jnp.complexfloating)
+    rank = [next((i for i, kind in enumerate(order) if jnp.issubdtype(d, kind)), -1) for d in (source, target)]
+    return -1 < rank[0] <= rank[1]

@@ -1,0 +1,194 @@
+"""Walking a tree of blocks: paths, selection, and the fingerprint that a compiled program rests on.
+
+A tree may share blocks and holders, and may have cycles. Each thing is listed once, at the first
+path on which a depth-first walk meets it; further paths are its aliases.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kuai.core.context import context
+from kuai.core.parameter import Holder
+from kuai.errors import RegistrationError
+
+Select = "str | re.Pattern[str] | type | tuple[type, ...] | Callable[[str, Any], bool] | None"
+
+
+class Node:
+    """What this module knows of a Block: its stored attributes."""
+
+    __kuai_block__ = True
+
+    def stored(self) -> Iterator[tuple[str, Any]]:
+        """Every attribute of the user's, (name, stored value)."""
+        raise NotImplementedError
+
+    def settings(self) -> tuple[Any, ...]:
+        """What else shapes a call: mode, hooks."""
+        raise NotImplementedError
+
+
+@dataclass
+class Walk:
+    """All that stands below some roots.
+
+    Attributes:
+        blocks: path → block, each block once, the roots included.
+        holders: path → holder, each holder once.
+        aliases: further path → first path, of blocks and holders.
+    """
+
+    blocks: dict[str, Node]
+    holders: dict[str, Holder]
+    aliases: dict[str, str]
+
+
+def join(prefix: str, name: Any) -> str:
+    return f"{prefix}.{name}" if prefix else str(name)
+
+
+def members(node: Node) -> Iterator[tuple[str, Node | Holder]]:
+    """The blocks and holders that stand directly on a block, with their names below it."""
+    for name, value in node.stored():
+        yield from _leaves(name, value)
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Node | Holder]]:
+    if isinstance(value, (Node, Holder)):
+        yield path, value
+    elif isinstance(value, tuple):
+        names = getattr(value, "_fields", range(len(value)))
+        for name, item in zip(names, tuple.__iter__(value), strict=True):
+            yield from _leaves(join(path, name), item)
+    elif isinstance(value, list):
+        for index, item in enumerate(list.__iter__(value)):
+            yield from _leaves(join(path, index), item)
+    elif isinstance(value, dict):
+        for key, item in dict.items(value):
+            yield from _leaves(join(path, key), item)
+
+
+def walk(root: Node, prefix: str = "") -> Walk:
+    """Everything below `root`, with an explicit stack so that depth has no limit.
+
+    Raises:
+        RegistrationError: two different things have the same path.
+    """
+    found = Walk({}, {}, {})
+    first: dict[int, str] = {}
+    pending: list[tuple[str, Node | Holder]] = [(prefix, root)]
+    while pending:
+        path, item = pending.pop()
+        if id(item) in first:
+            found.aliases[path] = first[id(item)]
+            continue
+        table: dict[str, Any] = found.holders if isinstance(item, Holder) else found.blocks
+        if path in table or path in found.aliases:
+            raise RegistrationError(f"two members have the path {path!r}; rename one of the keys")
+        first[id(item)] = path
+        table[path] = item
+        if isinstance(item, Node):
+            pending.extend(reversed([(join(path, name), child) for name, child in members(item)]))
+    return found
+
+
+def selected(items: dict[str, Any], select: Any) -> list[tuple[str, Any]]:
+    """The (path, thing) pairs that a selection admits."""
+    return [(path, item) for path, item in items.items() if matches(select, path, item)]
+
+
+def matches(select: Any, path: str, item: Any) -> bool:
+    """Whether a glob, a regular expression, a type or a predicate (path, thing) admits a thing."""
+    if select is None:
+        return True
+    if isinstance(select, str):
+        return fnmatch.fnmatchcase(path, select)
+    if isinstance(select, re.Pattern):
+        return select.search(path) is not None
+    if isinstance(select, (type, tuple)):
+        return isinstance(item, select)
+    return bool(select(path, item))
+
+
+def path_of(root: Node, item: Node | Holder) -> str | None:
+    """The path of a block or holder below `root`, or None."""
+    found = walk(root)
+    table: dict[str, Any] = found.holders if isinstance(item, Holder) else found.blocks
+    return next((path for path, other in table.items() if other is item), None)
+
+
+def here() -> str:
+    """Where this thread runs, for messages: "Net: encoder.0 (Dense)"."""
+    stack = context.stack
+    if not stack:
+        return "outside any block"
+    root, current = stack[0], stack[-1]
+    if current is root:
+        return type(root).__name__
+    path = path_of(root, current)
+    inner = type(current).__name__
+    return f"{type(root).__name__}: {path} ({inner})" if path is not None else f"{inner} in {type(root).__name__}"
+
+
+def fingerprint(roots: tuple[Node, ...]) -> tuple[list[Holder], list[Any]]:
+    """The holders below `roots` in order, and tokens that are the same as long as no forward changes.
+
+    Blocks are held weakly, so that a fingerprint keeps no net alive.
+    """
+    holders: dict[Holder, int] = {}
+    blocks: dict[int, int] = {}
+    tokens: list[Any] = []
+    pending: list[Any] = list(reversed(roots))
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Node):
+            _block_tokens(value, blocks, tokens, pending)
+        elif isinstance(value, Holder):
+            number = holders.setdefault(value, len(holders))
+            tokens += [number, type(value), value.shape, str(value.dtype), value.trainable, weakref.ref(value)]
+        elif isinstance(value, dict):
+            tokens += [type(value), len(value), tuple(value)]
+            pending.extend(reversed(list(dict.values(value))))
+        elif isinstance(value, (list, tuple)):
+            items = list(tuple.__iter__(value) if isinstance(value, tuple) else list.__iter__(value))
+            tokens += [type(value), len(items)]
+            pending.extend(reversed(items))
+        elif isinstance(value, (set, frozenset)):
+            tokens.append(frozenset(value))
+        else:
+            tokens.append(value)
+    return list(holders), tokens
+
+
+def _block_tokens(block: Node, seen: dict[int, int], tokens: list[Any], pending: list[Any]) -> None:
+    if id(block) in seen:
+        tokens += [Node, seen[id(block)]]
+        return
+    seen[id(block)] = len(seen)
+    tokens += [type(block), weakref.ref(block), *block.settings()]
+    stored = list(block.stored())
+    tokens.append(tuple(name for name, _ in stored))
+    pending.extend(reversed([value for _, value in stored]))
+
+
+def same_tokens(old: list[Any], new: list[Any]) -> bool:
+    """Whether two fingerprints agree: scalars by value and type, everything else by identity."""
+    return len(old) == len(new) and all(map(_same, old, new))
+
+
+def _same(old: Any, new: Any) -> bool:
+    if old is new:
+        return True
+    kind = type(old)
+    if kind is not type(new):
+        return False
+    return kind in _COMPARED and bool(old == new)
+
+
+_COMPARED = (int, float, bool, str, bytes, complex, tuple, frozenset)

@@ -1,0 +1,80 @@
+"""Every error that kuai raises on purpose, one class for each cause.
+
+A message says where (the block's path), what was expected, what came, and what to do. Each class
+also derives from the built-in exception that plain Python would have raised, so that code which
+catches `ValueError` or `TypeError` goes on working.
+"""
+
+from __future__ import annotations
+
+
+class KuaiError(Exception):
+    """Base of all errors raised by kuai."""
+
+
+class ShapeError(KuaiError, ValueError):
+    """An array has another shape than the block, parameter or loss needs."""
+
+
+class DtypeError(KuaiError, TypeError):
+    """An array has a dtype that the operation does not take."""
+
+
+class ArgumentError(KuaiError, ValueError):
+    """An argument has a value or a type that makes no sense where it was given."""
+
+
+class DeferredInitError(KuaiError, RuntimeError):
+    """A parameter's data was asked for before its shape was known or its values were made."""
+
+
+class RegistrationError(KuaiError, TypeError):
+    """Something cannot be registered on a block under that name."""
+
+
+class BlockLookupError(KuaiError, LookupError):
+    """No block, parameter or hook stands at the given path."""
+
+
+class ForwardNotDefinedError(KuaiError, NotImplementedError):
+    """A block was called whose class does not override `forward`."""
+
+
+class BlockNotReadyError(KuaiError, RuntimeError):
+    """A block was called from inside its own `__init__`."""
+
+
+class HybridizeError(KuaiError, RuntimeError):
+    """A forward cannot be compiled as it is written."""
+
+
+class TransformError(KuaiError, RuntimeError):
+    """A block met a raw JAX transform, or a gradient was asked for that cannot be had."""
+
+
+class BackwardError(KuaiError, ValueError):
+    """A block's own `backward` returned something that does not fit its inputs or parameters."""
+
+
+class CheckpointError(KuaiError, ValueError):
+    """The names or shapes in a weights file do not fit the block that loads it."""
+
+
+class FileFormatError(KuaiError, ValueError):
+    """A file is damaged, hostile, or of another format than the one expected."""
+
+
+class FileAccessError(KuaiError, OSError):
+    """A file or folder is missing, or cannot be read or written."""
+
+
+class DataError(KuaiError, ValueError):
+    """Training data is empty, of unequal lengths, or otherwise unusable."""
+
+
+class NonFiniteError(KuaiError, ArithmeticError):
+    """A loss or an output became NaN or infinite."""
+
+
+class MissingExtraError(KuaiError, ImportError):
+    """An optional dependency is not installed."""

@@ -1,0 +1,143 @@
+"""The signature cache of a compiled call.
+
+Invariants a maintainer must not break:
+
+* The fast path compares one integer, the structure epoch. Equal: nothing that a forward reads on a
+  block has changed since the programs of this cache were found to fit.
+* A program is used only while the fingerprint of every block that its trace called is the one that
+  it was traced with.
+* Blocks are held weakly: a cache keeps no net alive.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax.numpy as jnp
+
+from kuai.core.binding import Unbound
+from kuai.core.context import context, epoch
+from kuai.core.initialize import CONCRETIZATION, make_ready, materialize
+from kuai.core.parameter import Holder
+from kuai.core.signature import Template, split
+from kuai.core.tree import Node, fingerprint, same_tokens, walk
+from kuai.hybrid.errors import explained
+from kuai.hybrid.program import Program
+
+ArrayImpl = type(jnp.zeros(()))
+_KEPT_STRUCTURES = 8
+
+
+@dataclass
+class Structure:
+    """A state of the blocks of a call, and the programs compiled for it."""
+
+    roots: tuple[weakref.ref[Node], ...]
+    tokens: list[Any]
+    holders: list[Holder]
+    programs: dict[Any, Program] = field(default_factory=dict)
+
+
+class Compiled:
+    """A call that runs as one compiled program for each signature.
+
+    Args:
+        call: a function of blocks and arrays.
+        roots: blocks it calls that are not among its arguments, as far as known.
+        name: for messages.
+    """
+
+    def __init__(self, call: Callable[..., Any], roots: tuple[Node, ...], name: str) -> None:
+        self._call = call
+        self._name = name
+        self._known = [weakref.ref(root) for root in roots]
+        self._loose: list[weakref.ref[Holder]] = []
+        self._structures: list[Structure] = []
+        self._fast: dict[Any, tuple[Program, tuple[weakref.ref[Node], ...]]] = {}
+        self._epoch = -1
+        self._lock = threading.RLock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._epoch == epoch.value and not kwargs:
+            key = (context.training, context.forced,
+                   *[None if type(a) is ArrayImpl else id(a) for a in args])  # fmt: skip
+            found = self._fast.get(key)
+            if found is not None and all(ref() is not None for ref in found[1]):
+                try:
+                    return found[0]([a for a in args if type(a) is ArrayImpl])
+                except Unbound:
+                    pass  # a new shape calls a block that was not called before
+                except CONCRETIZATION as error:
+                    raise explained(error, self._name) from error
+        return self._slow(args, kwargs)
+
+    def _slow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        arrays: list[Any] = []
+        nodes: list[Node] = []
+        template = split((args, kwargs), arrays, nodes=nodes)
+        with self._lock:
+            try:
+                return self._run(template, arrays, nodes, args, kwargs)
+            except CONCRETIZATION as error:
+                raise explained(error, self._name) from error
+
+    def _run(
+        self, template: Template, arrays: list[Any], nodes: list[Node], args: Any, kwargs: Any
+    ) -> Any:
+        """Run the program for a signature, tracing until every holder that it reads is an argument."""
+        while True:
+            roots = self._roots(nodes)
+            if context.scope is None:
+                make_ready(roots, self._call, args, kwargs)
+            now = epoch.value
+            structure = self._structure(roots)
+            key = (template, context.training, context.forced)
+            program = structure.programs.get(key) or Program(self._call, template, structure.holders, roots)
+            try:
+                result = program(arrays)
+            except Unbound as unbound:
+                self._extend(unbound)
+                continue
+            structure.programs[key] = program
+            self._remember(now, args, kwargs, program)
+            return result
+
+    def _roots(self, nodes: list[Node]) -> list[Node]:
+        known = [root for ref in self._known if (root := ref()) is not None]
+        return list({id(node): node for node in [*nodes, *known]}.values())
+
+    def _extend(self, unbound: Unbound) -> None:
+        """Take blocks and holders that a trace met into account from now on."""
+        if context.scope is not None and any(not holder.ready for holder in unbound.holders):
+            raise unbound
+        self._known += [weakref.ref(block) for block in unbound.blocks]
+        paths = {h: path for block in unbound.blocks for path, h in walk(block).holders.items()}
+        materialize({paths.get(h, ""): h for h in unbound.holders if not h.ready})
+        self._loose += [weakref.ref(h) for h in unbound.holders if h not in paths]
+
+    def _remember(self, now: int, args: Any, kwargs: Any, program: Program) -> None:
+        """Let the fast path take this call from here on, if nothing but arrays and blocks is in it."""
+        others = [a for a in args if type(a) is not ArrayImpl]
+        if kwargs or epoch.value != now or not all(isinstance(a, Node) for a in others):
+            return
+        if self._epoch != now:
+            self._fast, self._epoch = {}, now
+        key = (context.training, context.forced, *[None if type(a) is ArrayImpl else id(a) for a in args])
+        self._fast[key] = program, tuple(map(weakref.ref, others))
+
+    def _structure(self, roots: list[Node]) -> Structure:
+        """The structure that the blocks have now, with what was compiled for it before."""
+        holders, tokens = fingerprint(tuple(roots))
+        holders += [h for ref in self._loose if (h := ref()) is not None and h not in set(holders)]
+        references = tuple(map(weakref.ref, roots))
+        self._structures = [s for s in self._structures if all(ref() is not None for ref in s.roots)]
+        for structure in self._structures:
+            if structure.roots == references and same_tokens(structure.tokens, tokens):
+                return structure
+        structure = Structure(references, tokens, holders)
+        self._structures = [*self._structures[1 - _KEPT_STRUCTURES :], structure]
+        return structure

@@ -1,0 +1,54 @@
+"""`kuai.hybrid`: functions of blocks and arrays, compiled."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from kuai.core.context import context
+from kuai.core.tree import Node
+from kuai.errors import ArgumentError
+from kuai.hybrid.cache import Compiled
+
+
+def hybrid(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that takes blocks and arrays.
+
+    It may update parameters and `State` by plain assignment, draw random numbers, and call blocks
+    that it was not given. Arrays and floats are traced; ints, bools, strings, None and enums are
+    static. A change of anything that a forward can read on a block recompiles; what the function
+    reads from its own closure or module is fixed at the first call, as by `jax.jit`.
+
+    Args:
+        function: takes blocks and arrays, nested in tuples, dicts and dataclasses.
+
+    Returns:
+        A function of the same arguments.
+
+    Raises:
+        ArgumentError: `function` is not callable.
+        HybridizeError: when called, if it branches in Python on array values.
+
+    Example:
+        >>> net = nn.Dense(1, init="ones").initialize(sample=jnp.ones((1, 2)))
+        >>> @kuai.hybrid
+        ... def shrink(net, factor):
+        ...     net.weight = net.weight * factor
+        ...     return net.weight.sum()
+        >>> float(shrink(net, 0.5)), float(net.weight.sum())
+        (1.0, 1.0)
+    """
+    if isinstance(function, Node) or not callable(function):
+        raise ArgumentError(
+            f"kuai.hybrid: expected a function, got {type(function).__name__}; a block is compiled by "
+            ".hybridize()"
+        )
+    name = getattr(function, "__qualname__", type(function).__name__)
+    compiled = Compiled(function, (), name)
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs) if context.inline else compiled(*args, **kwargs)
+
+    return run

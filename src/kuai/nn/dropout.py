@@ -1,0 +1,52 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kuai import random
+from kuai.core.block import Block
+from kuai.core.modes import is_training
+from kuai.nn import ops
+from kuai.nn._check import as_floating, check_fraction
+
+
+class Dropout(Block):
+    """In training, zeroes elements with probability `rate` and scales the rest by 1 / (1 - rate).
+
+    Args:
+        rate: from 0 up to below 1.
+        shared_axes: axes along which one decision holds for all elements; default none.
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: `rate` is outside its range.
+        DtypeError: when called, the input is not floating.
+
+    Example:
+        >>> nn.Dropout(0.5)(jnp.ones(3))
+        Array([1., 1., 1.], dtype=float32)
+        >>> with kuai.train_mode():
+        ...     y = nn.Dropout(0.5)(jnp.ones(100))
+        >>> 0 < int((y == 0).sum()) < 100
+        True
+
+    Reference:
+        Srivastava et al., "Dropout" (2014).
+    """
+
+    def __init__(self, rate: float, shared_axes: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.rate = check_fraction("Dropout", "rate", rate)
+        self.shared_axes = tuple(shared_axes)
+
+    def forward(self, x: Any) -> Any:
+        x = as_floating(x)
+        if not is_training() or self.rate == 0:
+            return x
+        shared = {axis % x.ndim for axis in self.shared_axes}
+        shape = tuple(1 if axis in shared else n for axis, n in enumerate(x.shape))
+        return ops.dropout(x, ops.keep_mask(random.key(), self.rate, shape), self.rate)
