@@ -97,7 +97,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     return dict(sorted(arrays.items())), metadata
 
 
-def _host_array(name: str, array: Any) -> np.ndarray:
+def _host_array(name: Any, array: Any) -> np.ndarray:
     _check_text("name of an array", name)
     if name == "__metadata__":
         raise ArgumentError("an array cannot be named '__metadata__': safetensors keeps that name")
@@ -120,7 +120,7 @@ def _check_text(what: str, text: Any) -> None:
         raise ArgumentError(f"the {what} must be text that UTF-8 can write, got {text!r}") from None
 
 
-def _header(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
+def _header(arrays: dict[str, np.ndarray], metadata: dict[Any, Any]) -> bytes:
     for key, value in metadata.items():
         _check_text("key of the metadata", key)
         _check_text(f"metadata value of {key!r}", value)
