@@ -3,6 +3,7 @@
 from kuai import errors as errors
 from kuai import hybrid as _hybrid_package  # registers how blocks are compiled
 from kuai import init as init
+from kuai import models as models
 from kuai import nn as nn
 from kuai import random as random
 from kuai.core.autograd import grad as grad
