@@ -231,8 +231,12 @@ class Block(Node, metaclass=BlockMeta):
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
         """Run the block: hooks, then `forward`, compiled where it is hybridized."""
         compiled = self._kuai.compiled
-        if compiled is not None and not context.inline:
+        if compiled is not None:
             return compiled(*inputs, **keywords)
+        return self.run_plain(inputs, keywords)
+
+    def run_plain(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """Run the block as plain Python, hooks and all."""
         return self._run(inputs, keywords) if context.stack else self._start(inputs, keywords)
 
     def _start(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

@@ -106,9 +106,16 @@ class Scope:
         return {holder: self.values[holder] for holder in self.written}
 
 
-class Context(threading.local):
-    """The state of this thread. Class attributes are the defaults of a new thread."""
+TRAINING, FORCED, SCOPED, INLINE = 1, 2, 4, 8
 
+
+class Context(threading.local):
+    """The state of this thread. Class attributes are the defaults of a new thread.
+
+    `flags` sums up `training`, `forced`, `scope` and `inline`, for the hot path to read at once.
+    """
+
+    flags: int = 0
     scope: Scope | None = None
     training: bool = False
     forced: bool = False  # the mode was chosen by train_mode(), eval_mode() or a pinned block
@@ -125,8 +132,14 @@ context = Context()
 @contextmanager
 def entered(**values: Any) -> Iterator[None]:
     """Set fields of the thread's context and put the old ones back at the end."""
-    before = {name: getattr(context, name) for name in values}
+    before = {name: getattr(context, name) for name in (*values, "flags")}
     context.__dict__.update(values)
+    context.flags = (
+        TRAINING * context.training
+        + FORCED * context.forced
+        + SCOPED * (context.scope is not None)
+        + INLINE * context.inline
+    )
     try:
         yield
     finally:

@@ -19,8 +19,7 @@ class Extensions:
 
     Attributes:
         compile_block: block → a callable that runs the block compiled.
-        compile_transform: (block, transform) → a callable that runs the transform of the block
-            compiled.
+        compile_transform: transform of a block → a callable that runs it compiled.
         summarize: (block, inputs) → an object that prints as a table.
         to_html: block → HTML for notebooks.
     """
@@ -39,4 +38,4 @@ def run_transform(block: Any, transform: Callable[..., Any], inputs: Any, keywor
     compile_transform = registered.compile_transform
     if compile_transform is None or not block.hybridized or context.inline:
         return transform(block, *inputs, **keywords)
-    return compile_transform(block, transform)(block, *inputs, **keywords)
+    return compile_transform(transform)(block, *inputs, **keywords)

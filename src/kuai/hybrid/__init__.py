@@ -6,6 +6,7 @@ explain. `Compiled` is where a converted forward will be called instead of the p
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -22,20 +23,15 @@ def _compile_block(block: Any) -> Compiled:
     reference = weakref.ref(block)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return reference()(*args, **kwargs)  # type: ignore[misc]  # alive while it is called
+        return reference().run_plain(args, kwargs)  # type: ignore[union-attr]  # alive while called
 
     return Compiled(call, (block,), type(block).__name__)
 
 
-_transforms: weakref.WeakKeyDictionary[Callable[..., Any], Compiled] = weakref.WeakKeyDictionary()
-
-
-def _compile_transform(block: Any, transform: Callable[..., Any]) -> Compiled:
+def _compile_transform(transform: Callable[..., Any]) -> Compiled:
     """A transform of blocks, compiled; one cache for all blocks, which are among its arguments."""
-    if transform not in _transforms:
-        _transforms[transform] = Compiled(transform, (), type(block).__name__)
-    return _transforms[transform]
+    return Compiled(transform, (), transform.__name__)
 
 
 extensions.registered.compile_block = _compile_block
-extensions.registered.compile_transform = _compile_transform
+extensions.registered.compile_transform = functools.cache(_compile_transform)

@@ -20,7 +20,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from kuai.core.binding import Unbound
-from kuai.core.context import context, epoch
+from kuai.core.context import FORCED, TRAINING, context, epoch
 from kuai.core.initialize import CONCRETIZATION, make_ready, materialize
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
@@ -57,22 +57,22 @@ class Compiled:
         self._known = [weakref.ref(root) for root in roots]
         self._loose: list[weakref.ref[Holder]] = []
         self._structures: list[Structure] = []
-        self._fast: dict[Any, tuple[Program, tuple[weakref.ref[Node], ...]]] = {}
+        self._fast: dict[Any, Any] = {}
         self._epoch = -1
         self._lock = threading.RLock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._epoch == epoch.value and not kwargs:
-            key = (context.training, context.forced,
-                   *[None if type(a) is ArrayImpl else id(a) for a in args])  # fmt: skip
-            found = self._fast.get(key)
-            if found is not None and all(ref() is not None for ref in found[1]):
+            program = self._fast.get((context.flags, *map(type, args)))
+            if program is not None:
                 try:
-                    return found[0]([a for a in args if type(a) is ArrayImpl])
+                    return program(args)
                 except Unbound:
                     pass  # a new shape calls a block that was not called before
                 except CONCRETIZATION as error:
                     raise explained(error, self._name) from error
+        if context.inline:
+            return self._call(*args, **kwargs)
         return self._slow(args, kwargs)
 
     def _slow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -95,15 +95,15 @@ class Compiled:
                 make_ready(roots, self._call, args, kwargs)
             now = epoch.value
             structure = self._structure(roots)
-            key = (template, context.training, context.forced)
+            key = (template, context.flags & (TRAINING | FORCED))
             program = structure.programs.get(key) or Program(self._call, template, structure.holders, roots)
             try:
-                result = program(arrays)
+                result = program(arrays) if context.scope is None else program.in_scope(arrays)
             except Unbound as unbound:
                 self._extend(unbound)
                 continue
             structure.programs[key] = program
-            self._remember(now, args, kwargs, program)
+            self._remember(now, args, kwargs, nodes, program)
             return result
 
     def _roots(self, nodes: list[Node]) -> list[Node]:
@@ -119,15 +119,22 @@ class Compiled:
         materialize({paths.get(h, ""): h for h in unbound.holders if not h.ready})
         self._loose += [weakref.ref(h) for h in unbound.holders if h not in paths]
 
-    def _remember(self, now: int, args: Any, kwargs: Any, program: Program) -> None:
-        """Let the fast path take this call from here on, if nothing but arrays and blocks is in it."""
-        others = [a for a in args if type(a) is not ArrayImpl]
-        if kwargs or epoch.value != now or not all(isinstance(a, Node) for a in others):
+    def _remember(self, now: int, args: Any, kwargs: Any, nodes: list[Node], program: Program) -> None:
+        """Let the fast path take this call from here on.
+
+        It knows a call by the types of its arguments, so it takes calls of arrays, and of blocks
+        through `_ByBlocks`.
+        """
+        if kwargs or epoch.value != now or context.scope is not None:
             return
         if self._epoch != now:
             self._fast, self._epoch = {}, now
-        key = (context.training, context.forced, *[None if type(a) is ArrayImpl else id(a) for a in args])
-        self._fast[key] = program, tuple(map(weakref.ref, others))
+        key = (context.flags, *map(type, args))
+        if all(type(a) is ArrayImpl for a in args):
+            self._fast[key] = program
+        elif all(type(a) is ArrayImpl or isinstance(a, Node) for a in args):
+            table = self._fast.setdefault(key, _ByBlocks())
+            table.add(nodes, program)
 
     def _structure(self, roots: list[Node]) -> Structure:
         """The structure that the blocks have now, with what was compiled for it before."""
@@ -141,3 +148,20 @@ class Compiled:
         structure = Structure(references, tokens, holders)
         self._structures = [*self._structures[1 - _KEPT_STRUCTURES :], structure]
         return structure
+
+
+class _ByBlocks:
+    """The programs of calls whose arguments are arrays and blocks, by the blocks."""
+
+    def __init__(self) -> None:
+        self._programs: dict[tuple[int, ...], tuple[tuple[weakref.ref[Node], ...], Program]] = {}
+
+    def add(self, nodes: list[Node], program: Program) -> None:
+        self._programs[tuple(map(id, nodes))] = tuple(map(weakref.ref, nodes)), program
+
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        nodes = [a for a in args if type(a) is not ArrayImpl]
+        found = self._programs.get(tuple(map(id, nodes)))
+        if found is None or any(ref() is not node for ref, node in zip(found[0], nodes, strict=True)):
+            raise Unbound([])
+        return found[1]([a for a in args if type(a) is ArrayImpl])

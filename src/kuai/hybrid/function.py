@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from kuai.core.context import context
 from kuai.core.tree import Node
 from kuai.errors import ArgumentError
 from kuai.hybrid.cache import Compiled
@@ -49,6 +48,6 @@ def hybrid(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs) if context.inline else compiled(*args, **kwargs)
+        return compiled(*args, **kwargs)
 
     return run

@@ -82,32 +82,45 @@ class Program:
         self.draws = 0
         self.jitted = jax.jit(_traced(call, template, holders, _ids(roots)))
 
-    def __call__(self, inputs: list[Any]) -> Any:
-        if context.scope is None:
-            arrays = [holder._array for holder in self.holders]
-        else:
-            arrays = [holder.read() for holder in self.holders]
-        if not self.draws:
-            result = self.jitted(arrays, _NO_TICKET, inputs)
-            if type(result) is not Effects:
-                return result
-            if not result.about.draws:
-                return result.apply()
-            self.draws = result.about.draws
-        return self._with_keys(arrays, inputs)
+    def __call__(self, inputs: Any) -> Any:
+        """Run on the arrays of a call, outside any scope."""
+        return self._run([holder._array for holder in self.holders], inputs)
 
-    def _with_keys(self, arrays: list[Any], inputs: list[Any]) -> Any:
-        """Run with the next keys of the stream. Another signature may draw more or fewer of them."""
+    def in_scope(self, inputs: Any) -> Any:
+        """Run on the arrays of a call, on holders as they are bound in this thread."""
+        return self._run([holder.read() for holder in self.holders], inputs)
+
+    def _run(self, arrays: list[Any], inputs: Any) -> Any:
+        if self.draws:
+            return self._with_keys(arrays, inputs)
+        try:
+            result = self.jitted(arrays, None, inputs)
+        except _NeedsKeysError:
+            self.draws = 1
+            return self._with_keys(arrays, inputs)
+        return result.apply() if type(result) is Effects else result
+
+    def _with_keys(self, arrays: list[Any], inputs: Any) -> Any:
+        """Run with the next keys of the stream. Each signature may draw another number of them."""
         reserved = self.draws
         ticket = np.array(random.take(reserved), np.uint32)
         result = self.jitted(arrays, ticket, inputs)
         drawn = result.about.draws if type(result) is Effects else 0
         if drawn != reserved:
             random.take(drawn - reserved)
+            self.draws = max(drawn, 1)
         return result.apply() if type(result) is Effects else result
 
 
-_NO_TICKET = np.zeros(2, np.uint32)
+class _NeedsKeysError(Exception):
+    """A trace without a stream of keys draws one."""
+
+
+class _NoKeys(random.Stream):
+    """The stream of a program that is taken to draw no keys."""
+
+    def next(self) -> jax.Array:
+        raise _NeedsKeysError
 
 
 def _ids(roots: list[Node]) -> frozenset[int]:
@@ -120,9 +133,9 @@ def _traced(
     """The pure function of arrays that is compiled, in the mode and the place of this moment."""
     here = {"training": context.training, "forced": context.forced, "stack": context.stack}
 
-    def run(arrays: list[jax.Array], ticket: jax.Array, inputs: list[Any]) -> Any:
+    def run(arrays: list[jax.Array], ticket: jax.Array | None, inputs: Any) -> Any:
         args, kwargs = template.join(inputs)
-        stream = random.Stream(ticket[0], ticket[1])
+        stream = _NoKeys(0, 0) if ticket is None else random.Stream(ticket[0], ticket[1])
         visited: dict[int, Node] = {}
         with entered(compiling=True, inline=True, visited=visited, **here):
             output, writes = bound_call(
