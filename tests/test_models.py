@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ def test_mlp_is_dense_layers_with_relu_between(hidden):
     np.testing.assert_allclose(found, float64_forward(net, x), rtol=1e-5, atol=1e-6)
     widths = [layer.weight.shape for layer in net.blocks(nn.Dense)]
     sizes = (6, *hidden, 3)
-    assert widths == list(zip(sizes[:-1], sizes[1:], strict=True))
+    assert widths == list(itertools.pairwise(sizes))
 
 
 def test_mlp_drops_in_training_only():
