@@ -1,36 +1,43 @@
-"""What layers ask of their inputs, in one place, so that every layer says it the same way."""
+"""What layers ask of their arguments and inputs, so that every layer says it the same way."""
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from kuai.core.tree import here
 from kuai.errors import ArgumentError, DtypeError, ShapeError
 
 
 def as_array(x: Any) -> jax.Array:
-    """`x`, if it is an array.
+    """`x` as a JAX array, if it is an array or a float.
+
+    Floats are taken because a compiled call traces them: it would see an array.
 
     Raises:
         ArgumentError: it is a list, None, or anything else.
     """
     if isinstance(x, jax.Array):
         return x
-    remedy = "wrap it in jnp.asarray(...)" if isinstance(x, (list, tuple, int, float)) else "pass an array"
-    raise ArgumentError(f"{here()}: expected an array, got {type(x).__name__} {_brief(x)}; {remedy}")
+    if isinstance(x, (np.ndarray, np.generic, float)):
+        return jnp.asarray(x)
+    convertible = isinstance(x, (list, tuple, int))
+    remedy = "wrap it in jnp.asarray(...)" if convertible else "pass an array"
+    raise ArgumentError(f"{here()}: expected an array, got {_described(x)}; {remedy}")
 
 
 def as_floating(x: Any) -> jax.Array:
-    """`x`, if it is an array of floats.
+    """`x` as a JAX array, if its elements are floating.
 
     Raises:
         DtypeError: its dtype is another.
     """
     array = as_array(x)
-    if not jnp.issubdtype(array.dtype, jnp.inexact):
+    if not jnp.issubdtype(array.dtype, jnp.floating):
         raise DtypeError(
             f"{here()}: expected a floating input, got {array.dtype} of shape {array.shape}; "
             "cast it with x.astype('float32')"
@@ -39,7 +46,7 @@ def as_floating(x: Any) -> jax.Array:
 
 
 def as_integers(x: Any) -> jax.Array:
-    """`x`, if it is an array of integers.
+    """`x` as a JAX array, if its elements are integers.
 
     Raises:
         DtypeError: its dtype is another.
@@ -66,6 +73,20 @@ def check_axes(x: jax.Array, at_least: int) -> None:
         )
 
 
+def checked_axis(x: jax.Array, axis: int) -> int:
+    """`axis` counted from the front.
+
+    Raises:
+        ShapeError: `x` has no such axis.
+    """
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(
+            f"{here()}: expected an input with an axis {axis}, got shape {x.shape}; "
+            "choose another axis, or add one with x[None]"
+        )
+    return axis % x.ndim
+
+
 def check_width(x: jax.Array, axis: int, width: int) -> None:
     """Check the size of the axis that the layer's parameters were made for.
 
@@ -74,33 +95,85 @@ def check_width(x: jax.Array, axis: int, width: int) -> None:
     """
     if x.shape[axis] != width:
         raise ShapeError(
-            f"{here()}: expected an input with {width} features on axis {axis}, got shape {x.shape}; "
-            "give it that width, or make a new layer for the new one"
+            f"{here()}: expected an input with {width} features on axis {axis}, got shape "
+            f"{x.shape}; give it that width, or make a new layer for the new one"
         )
 
 
-def check_positive(where: str, name: str, value: Any) -> int:
-    """A positive integer.
+def check_count(where: str, name: str, value: Any, *, at_least: int = 1) -> int:
+    """A whole number.
+
+    Raises:
+        ArgumentError: `value` is anything else, or too small.
+    """
+    number = _index(value)
+    if number is None or number < at_least:
+        raise ArgumentError(
+            f"{where}: expected {name} to be an integer of at least {at_least}, got {value!r}; "
+            f"write for example {name}={at_least + 1}"
+        )
+    return number
+
+
+def check_index(where: str, name: str, value: Any) -> int:
+    """The number of an axis, from the front or from the back.
+
+    Raises:
+        ArgumentError: `value` is no integer.
+    """
+    number = _index(value)
+    if number is None:
+        raise ArgumentError(
+            f"{where}: expected {name} to be an integer, got {value!r}; write for example -1"
+        )
+    return number
+
+
+def check_number(where: str, name: str, value: Any, below: float, *, itself: bool = False) -> float:
+    """A number from 0 up to `below`, which is allowed `itself` or not.
 
     Raises:
         ArgumentError: `value` is anything else.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ArgumentError(f"{where}: expected {name} to be a positive integer, got {value!r}")
+    real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not real or not (0 <= value < below or (itself and value == below)):
+        bound = f"from 0 to {below:g}" if itself else f"from 0 up to below {below:g}"
+        raise ArgumentError(
+            f"{where}: expected {name} to be a number {bound}, got {value!r}; "
+            f"write for example {name}=0.1"
+        )
     return value
 
 
-def check_fraction(where: str, name: str, value: Any) -> float:
-    """A number from 0 up to, but not including, 1.
+def floating_name(where: str, dtype: Any) -> str:
+    """The name of a floating dtype, for the parameters of a layer.
 
     Raises:
-        ArgumentError: `value` is anything else.
+        ArgumentError: `dtype` is no dtype, or not floating.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise ArgumentError(f"{where}: expected {name} from 0 up to below 1, got {value!r}")
-    return value
+    try:
+        found = jnp.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or not jnp.issubdtype(found, jnp.floating):
+        raise ArgumentError(
+            f"{where}: expected a floating dtype, got {dtype!r}; write for example "
+            "dtype='float32' or dtype=jnp.bfloat16"
+        )
+    return str(found.name)
 
 
-def _brief(x: Any) -> str:
+def _index(value: Any) -> int | None:
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
+def _described(x: Any) -> str:
+    if x is None:
+        return "None"
+    if isinstance(x, (list, tuple)):
+        return f"a {type(x).__name__} of length {len(x)}"
     text = repr(x)
-    return text if len(text) < 40 else f"{text[:37]}..."
+    return f"{type(x).__name__} {text if len(text) < 40 else text[:37] + '...'}"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
-
-import jax.numpy as jnp
 
 from kuai.core.block import Block
 from kuai.core.parameter import Parameter
 from kuai.nn import ops
-from kuai.nn._check import as_array, as_floating, check_axes, check_positive, check_width
+from kuai.nn._check import (
+    as_array,
+    as_floating,
+    check_axes,
+    check_count,
+    check_width,
+    floating_name,
+)
 from kuai.nn.activation import get
 
 
@@ -20,16 +26,18 @@ class Dense(Block):
         units: number of outputs.
         activation: a name ("relu"), a function, a block, or None (the default).
         use_bias: whether b is added; default True.
-        init: initializer of W; default glorot_uniform.
+        init: initializer of W; default that of `initialize(init=)`, at last glorot_uniform.
         bias_init: initializer of b; default zeros.
-        dtype: of the parameters; default float32.
+        dtype: of the parameters; default float32. The output has the dtype that it and the input's
+            promote to.
 
     Shape:
-        (..., inputs) → (..., units). `weight` (inputs, units), `bias` (units,).
+        (..., inputs) → (..., units). `weight` (inputs, units), `bias` (units,). PyTorch keeps its
+        weight as (units, inputs), and Gluon too.
 
     Raises:
-        ArgumentError: `units` is no positive integer, or the activation is unknown; when called,
-            the input is no array.
+        ArgumentError: `units` is no positive integer, the dtype is not floating, or the activation
+            is unknown; when called, the input is no array.
         DtypeError: when called, the input is not floating.
         ShapeError: when called, the input has another width than at first, or no axis at all.
 
@@ -39,6 +47,9 @@ class Dense(Block):
         ((2, 3), (4, 3))
     """
 
+    weight: Any
+    bias: Any
+
     def __init__(
         self,
         units: int,
@@ -46,28 +57,32 @@ class Dense(Block):
         use_bias: bool = True,
         init: Any = None,
         bias_init: Any = "zeros",
-        dtype: Any = jnp.float32,
+        dtype: Any = "float32",
     ) -> None:
         super().__init__()
-        self.units = check_positive("Dense", "units", units)
+        get(activation, "Dense")
+        self.units = check_count("Dense", "units", units)
         self.activation = activation
-        self._activation = get(activation)
         self.use_bias = use_bias
-        self.weight = Parameter(shape=(None, units), init=init, dtype=dtype)
-        self.bias = Parameter(shape=(units,), init=bias_init, dtype=dtype) if use_bias else None
+        self.init, self.bias_init = init, bias_init
+        self.dtype = floating_name("Dense", dtype)
+        self.weight = Parameter(shape=(None, self.units), init=init, dtype=self.dtype)
+        self.bias = (
+            Parameter(shape=(self.units,), init=bias_init, dtype=self.dtype) if use_bias else None
+        )
 
     def infer_shapes(self, x: Any) -> None:
+        """Settle the width of the input."""
         x = as_array(x)
         check_axes(x, 1)
         self.params.weight.settle((x.shape[-1], self.units))
 
     def forward(self, x: Any) -> Any:
+        """activation(x W + b)."""
         x = as_floating(x)
         check_axes(x, 1)
-        weight = self.weight
-        check_width(x, -1, weight.shape[0])
-        y = ops.dense(x, weight, self.bias)
-        return y if self._activation is None else self._activation(y)
+        check_width(x, -1, self.weight.shape[0])
+        return get(self.activation)(ops.dense(x, self.weight, self.bias))
 
 
 class Flatten(Block):
@@ -77,9 +92,10 @@ class Flatten(Block):
         start: first axis that is joined; default 1, so that the batch axis stays.
 
     Shape:
-        (batch, ...) → (batch, product of the others).
+        (batch, ...) → (batch, product of the others); (batch,) → (batch, 1).
 
     Raises:
+        ArgumentError: `start` is no integer of at least 0; when called, the input is no array.
         ShapeError: when called, the input has fewer axes than `start`.
 
     Example:
@@ -89,13 +105,10 @@ class Flatten(Block):
 
     def __init__(self, start: int = 1) -> None:
         super().__init__()
-        self.start = start
+        self.start = check_count("Flatten", "start", start, at_least=0)
 
     def forward(self, x: Any) -> Any:
+        """The same elements with fewer axes."""
         x = as_array(x)
         check_axes(x, self.start)
-        lead = x.shape[: self.start]
-        size = 1
-        for n in x.shape[self.start :]:
-            size *= n
-        return x.reshape(*lead, size)
+        return x.reshape(*x.shape[: self.start], math.prod(x.shape[self.start :]))

@@ -9,11 +9,13 @@ from kuai import random
 from kuai.core.block import Block
 from kuai.core.modes import is_training
 from kuai.nn import ops
-from kuai.nn._check import as_floating, check_fraction
+from kuai.nn._check import as_floating, check_index, check_number, checked_axis
 
 
 class Dropout(Block):
     """In training, zeroes elements with probability `rate` and scales the rest by 1 / (1 - rate).
+
+    In eval mode, and with a rate of 0, the input passes as it is.
 
     Args:
         rate: from 0 up to below 1.
@@ -23,8 +25,9 @@ class Dropout(Block):
         Any → the same.
 
     Raises:
-        ArgumentError: `rate` is outside its range.
+        ArgumentError: `rate` is outside its range, or a shared axis is no integer.
         DtypeError: when called, the input is not floating.
+        ShapeError: when called in training, the input has no such axis.
 
     Example:
         >>> nn.Dropout(0.5)(jnp.ones(3))
@@ -40,13 +43,16 @@ class Dropout(Block):
 
     def __init__(self, rate: float, shared_axes: Sequence[int] = ()) -> None:
         super().__init__()
-        self.rate = check_fraction("Dropout", "rate", rate)
-        self.shared_axes = tuple(shared_axes)
+        self.rate = check_number("Dropout", "rate", rate, 1.0)
+        self.shared_axes = tuple(
+            check_index("Dropout", "shared_axes", axis) for axis in shared_axes
+        )
 
     def forward(self, x: Any) -> Any:
+        """The input with elements dropped, or as it is."""
         x = as_floating(x)
         if not is_training() or self.rate == 0:
             return x
-        shared = {axis % x.ndim for axis in self.shared_axes}
+        shared = {checked_axis(x, axis) for axis in self.shared_axes}
         shape = tuple(1 if axis in shared else n for axis, n in enumerate(x.shape))
-        return ops.dropout(x, ops.keep_mask(random.key(), self.rate, shape), self.rate)
+        return ops.dropout(x, random.bernoulli(1 - self.rate, shape), self.rate)

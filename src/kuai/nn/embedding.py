@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from kuai.core.block import Block
 from kuai.core.parameter import Parameter
 from kuai.core.tree import here
 from kuai.errors import ArgumentError
 from kuai.nn import ops
-from kuai.nn._check import as_integers, check_positive
+from kuai.nn._check import as_integers, check_count, floating_name
 
 
 class Embedding(Block):
@@ -21,15 +20,16 @@ class Embedding(Block):
     Args:
         size: number of different indices.
         features: length of each vector.
-        init: initializer of the table; default normal with standard deviation 0.05.
+        init: initializer of the table; default normal with standard deviation 0.05. PyTorch draws
+            with standard deviation 1, Keras uniformly from -0.05 to 0.05.
         dtype: of the table; default float32.
 
     Shape:
         integers (...) → (..., features). `weight` (size, features).
 
     Raises:
-        ArgumentError: a size is no positive integer; when called eagerly, an index is out of range.
-            Compiled, an index out of range gives NaN.
+        ArgumentError: a size is no positive integer, or the dtype is not floating; when called
+            eagerly, an index is below 0 or not below `size`. Compiled, such an index gives NaN.
         DtypeError: when called, the indices are not integers.
 
     Example:
@@ -37,23 +37,31 @@ class Embedding(Block):
         (1, 3, 4)
     """
 
-    def __init__(self, size: int, features: int, init: Any = None, dtype: Any = jnp.float32) -> None:
+    weight: Any
+
+    def __init__(
+        self, size: int, features: int, init: Any = "normal", dtype: Any = "float32"
+    ) -> None:
         super().__init__()
-        self.size = check_positive("Embedding", "size", size)
-        self.features = check_positive("Embedding", "features", features)
-        shape = (self.size, self.features)
-        self.weight = Parameter(shape=shape, init="normal" if init is None else init, dtype=dtype)
+        self.size = check_count("Embedding", "size", size)
+        self.features = check_count("Embedding", "features", features)
+        self.init = init
+        self.dtype = floating_name("Embedding", dtype)
+        self.weight = Parameter(shape=(self.size, self.features), init=init, dtype=self.dtype)
 
     def forward(self, indices: Any) -> Any:
+        """The rows at the indices."""
         indices = as_integers(indices)
         self._check_range(indices)
         return ops.embedding(indices, self.weight)
 
     def _check_range(self, indices: jax.Array) -> None:
+        """Look at the values, where there are any: a tracer has none."""
         if isinstance(indices, jax.core.Tracer) or indices.size == 0:
             return
         low, high = int(indices.min()), int(indices.max())
         if low < 0 or high >= self.size:
             raise ArgumentError(
-                f"{here()}: expected indices from 0 to {self.size - 1}, got {low if low < 0 else high}"
+                f"{here()}: expected indices from 0 to {self.size - 1}, got "
+                f"{low if low < 0 else high}; make the embedding larger, or look at the data"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -11,26 +12,41 @@ from kuai.core.block import Block
 from kuai.core.modes import is_training
 from kuai.core.parameter import Parameter, State
 from kuai.core.tree import here
-from kuai.errors import ArgumentError, ShapeError
+from kuai.errors import ShapeError
 from kuai.nn import ops
-from kuai.nn._check import as_array, as_floating, check_axes, check_width
+from kuai.nn._check import (
+    as_array,
+    as_floating,
+    check_axes,
+    check_count,
+    check_index,
+    check_number,
+    check_width,
+    checked_axis,
+    floating_name,
+)
 
 
 class LayerNorm(Block):
     """Normalizes over the last axes: y = (x - E[x]) / sqrt(Var[x] + epsilon) · scale + shift.
 
+    Mean and variance are taken in at least float32; the output has the dtype of the input.
+
     Args:
         axes: how many of the last axes are normalized together; default 1.
-        epsilon: added to the variance; default 1e-5.
+        epsilon: added to the variance; default 1e-5, as in PyTorch, Gluon and Paddle. Keras has
+            1e-3.
         use_scale: whether the result is scaled; default True.
         use_bias: whether it is shifted; default True.
         dtype: of the parameters; default float32.
 
     Shape:
-        (..., features) → the same. `weight` and `bias` (features,).
+        (..., features) → the same. `weight` and `bias` (features,), or one size for each of `axes`.
 
     Raises:
-        ArgumentError: `axes` is less than 1.
+        ArgumentError: `axes` is no positive integer, epsilon is negative, or the dtype is not
+            floating; when called, the input is no array.
+        DtypeError: when called, the input is not floating.
         ShapeError: when called, the input has too few axes, or another width than at first.
 
     Example:
@@ -41,73 +57,96 @@ class LayerNorm(Block):
         Ba et al., "Layer normalization" (2016).
     """
 
+    weight: Any
+    bias: Any
+
     def __init__(
         self,
         axes: int = 1,
         epsilon: float = 1e-5,
         use_scale: bool = True,
         use_bias: bool = True,
-        dtype: Any = jnp.float32,
+        dtype: Any = "float32",
     ) -> None:
         super().__init__()
-        if axes < 1:
-            raise ArgumentError(f"LayerNorm: expected axes of at least 1, got {axes}")
-        self.axes, self.epsilon = axes, epsilon
+        self.axes = check_count("LayerNorm", "axes", axes)
+        self.epsilon = check_number("LayerNorm", "epsilon", epsilon, math.inf)
         self.use_scale, self.use_bias = use_scale, use_bias
-        unknown = (None,) * axes
-        self.weight = Parameter(shape=unknown, init="ones", dtype=dtype) if use_scale else None
-        self.bias = Parameter(shape=unknown, init="zeros", dtype=dtype) if use_bias else None
+        self.dtype = floating_name("LayerNorm", dtype)
+        unknown = (None,) * self.axes
+        self.weight = _parameter(unknown, "ones", self.dtype) if use_scale else None
+        self.bias = _parameter(unknown, "zeros", self.dtype) if use_bias else None
 
     def infer_shapes(self, x: Any) -> None:
+        """Settle the widths of the normalized axes."""
         x = as_array(x)
         check_axes(x, self.axes)
         for name in self.params:
             self.params[name].settle(x.shape[-self.axes :])
 
     def forward(self, x: Any) -> Any:
+        """The normalized input, scaled and shifted."""
         x = as_floating(x)
         check_axes(x, self.axes)
-        scale = self.weight
-        if scale is not None and x.shape[-self.axes :] != scale.shape:
-            raise ShapeError(f"{here()}: expected an input that ends in {scale.shape}, got shape {x.shape}")
-        return ops.layer_norm(x, tuple(range(-self.axes, 0)), self.epsilon, scale, self.bias)
+        weight, bias = self.weight, self.bias
+        self._check_widths(x, bias if weight is None else weight)
+        return ops.layer_norm(x, tuple(range(-self.axes, 0)), self.epsilon, weight, bias)
+
+    def _check_widths(self, x: jax.Array, parameter: jax.Array | None) -> None:
+        if parameter is not None and x.shape[-self.axes :] != parameter.shape:
+            raise ShapeError(
+                f"{here()}: expected an input that ends in {parameter.shape}, got shape {x.shape}; "
+                "give it those sizes, or make a new layer for the new ones"
+            )
 
 
 class BatchNorm(Block):
-    """Normalizes each feature over the batch, and over running statistics in eval mode.
+    """Normalizes each feature over the batch, and by running statistics in eval mode.
 
     In training, y = (x - mean) / sqrt(variance + epsilon) · scale + shift with the batch's own mean
-    and biased variance, and running ← momentum · running + (1 - momentum) · batch's, the variance
-    unbiased as in PyTorch. In eval mode the running statistics take their place.
+    and biased variance, and running ← momentum · running + (1 - momentum) · batch's, where the
+    variance is the unbiased one, as in PyTorch (Keras keeps the biased one). In eval mode the
+    running statistics take the batch's place and stay as they are. Statistics are kept in at least
+    float32; the output has the dtype of the input.
 
     Args:
-        axis: of the features; default the last.
+        axis: of the features; default the last. 1 for (batch, features, height, width).
         momentum: how much of the running statistics stays at each step; default 0.9, as in Gluon
-            and Paddle. PyTorch's momentum of 0.1 is the same.
-        epsilon: added to the variance; default 1e-5.
+            and Paddle. It is 1 minus PyTorch's momentum, whose default 0.1 is the same. Keras has
+            0.99.
+        epsilon: added to the variance; default 1e-5, as in PyTorch, Gluon and Paddle. Keras has
+            1e-3.
         use_scale: whether the result is scaled; default True.
         use_bias: whether it is shifted; default True.
         dtype: of the parameters; default float32.
 
     Shape:
-        (batch, ..., features) → the same. `weight`, `bias`, `running_mean`, `running_var` (features,).
+        (batch, ..., features) → the same. `weight`, `bias`, `running_mean` and `running_var`
+        (features,).
 
     Raises:
-        ArgumentError: `momentum` is outside [0, 1].
+        ArgumentError: `momentum` is outside [0, 1], epsilon is negative, `axis` is no integer, or
+            the dtype is not floating; when called, the input is no array.
+        DtypeError: when called, the input is not floating.
         ShapeError: when called, the input has fewer than two axes, another width than at first, or,
             in training, fewer than two values for each feature.
 
     Example:
-        >>> norm = nn.BatchNorm()
+        >>> norm = nn.BatchNorm(momentum=0.5)
         >>> with kuai.train_mode():
         ...     norm(jnp.array([[1.0], [3.0]])).round(3).tolist()
         [[-1.0], [1.0]]
-        >>> norm.running_mean.round(3).tolist()
-        [0.2]
+        >>> norm.running_mean.tolist()
+        [1.0]
 
     Reference:
         Ioffe and Szegedy, "Batch normalization" (2015).
     """
+
+    weight: Any
+    bias: Any
+    running_mean: Any
+    running_var: Any
 
     def __init__(
         self,
@@ -116,47 +155,56 @@ class BatchNorm(Block):
         epsilon: float = 1e-5,
         use_scale: bool = True,
         use_bias: bool = True,
-        dtype: Any = jnp.float32,
+        dtype: Any = "float32",
     ) -> None:
         super().__init__()
-        if not 0 <= momentum <= 1:
-            raise ArgumentError(f"BatchNorm: expected momentum from 0 to 1, got {momentum!r}")
-        self.axis, self.momentum, self.epsilon = axis, momentum, epsilon
+        self.axis = check_index("BatchNorm", "axis", axis)
+        self.momentum = check_number("BatchNorm", "momentum", momentum, 1.0, itself=True)
+        self.epsilon = check_number("BatchNorm", "epsilon", epsilon, math.inf)
         self.use_scale, self.use_bias = use_scale, use_bias
-        self.weight = Parameter(shape=(None,), init="ones", dtype=dtype) if use_scale else None
-        self.bias = Parameter(shape=(None,), init="zeros", dtype=dtype) if use_bias else None
-        self.running_mean = State(shape=(None,), init="zeros", dtype=dtype)
-        self.running_var = State(shape=(None,), init="ones", dtype=dtype)
+        self.dtype = floating_name("BatchNorm", dtype)
+        self.weight = _parameter((None,), "ones", self.dtype) if use_scale else None
+        self.bias = _parameter((None,), "zeros", self.dtype) if use_bias else None
+        wide = jnp.promote_types(self.dtype, jnp.float32)
+        self.running_mean = State(shape=(None,), init="zeros", dtype=wide)
+        self.running_var = State(shape=(None,), init="ones", dtype=wide)
 
     def infer_shapes(self, x: Any) -> None:
+        """Settle the number of features."""
         x = as_array(x)
         check_axes(x, 2)
         for name in self.params:
-            self.params[name].settle((x.shape[self.axis],))
+            self.params[name].settle((x.shape[checked_axis(x, self.axis)],))
 
     def forward(self, x: Any) -> Any:
+        """The normalized input, scaled and shifted; in training the running statistics move."""
         x = as_floating(x)
         check_axes(x, 2)
-        check_width(x, self.axis, self.running_mean.shape[0])
+        axis = checked_axis(x, self.axis)
+        check_width(x, axis, self.running_mean.shape[0])
         if is_training():
-            mean, variance = self._batch_statistics(x)
+            mean, variance = self._batch_statistics(x, axis)
         else:
             mean, variance = self.running_mean, self.running_var
-        return ops.batch_norm(x, mean, variance, self.epsilon, self.weight, self.bias, self.axis)
+        return ops.batch_norm(x, mean, variance, self.epsilon, self.weight, self.bias, axis)
 
-    def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        count = x.size // max(x.shape[self.axis], 1)
+    def _batch_statistics(self, x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+        count = math.prod(n for other, n in enumerate(x.shape) if other != axis)
         if count < 2:
             raise ShapeError(
                 f"{here()}: expected at least two values for each feature in training, got shape "
                 f"{x.shape}; use a larger batch, or eval mode"
             )
-        axes = tuple(axis for axis in range(x.ndim) if axis != self.axis % x.ndim)
-        mean, variance = (m.reshape(-1) for m in ops.moments(x, axes))
+        others = tuple(other for other in range(x.ndim) if other != axis)
+        mean, variance = (moment.reshape(-1) for moment in ops.moments(x, others))
         self.running_mean = self._moved(self.running_mean, mean)
         self.running_var = self._moved(self.running_var, variance * (count / (count - 1)))
         return mean, variance
 
     def _moved(self, running: jax.Array, batch: jax.Array) -> jax.Array:
-        kept = self.momentum * running + (1 - self.momentum) * batch.astype(running.dtype)
-        return jax.lax.stop_gradient(kept)
+        kept = self.momentum * running.astype(batch.dtype) + (1 - self.momentum) * batch
+        return jax.lax.stop_gradient(kept.astype(running.dtype))
+
+
+def _parameter(shape: tuple[int | None, ...], init: str, dtype: str) -> Parameter:
+    return Parameter(shape=shape, init=init, dtype=dtype)

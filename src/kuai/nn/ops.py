@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import jax
+import math
+
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int
 
 __all__ = ["batch_norm", "dense", "dropout", "embedding", "layer_norm", "moments"]
 
@@ -26,7 +27,8 @@ def dense(
         bias: b; default none.
 
     Shape:
-        x (..., inputs), weight (inputs, units), bias (units,) → (..., units)
+        x (..., inputs), weight (inputs, units), bias (units,) → (..., units), in the dtype that x
+        and W promote to.
 
     Example:
         >>> from kuai.nn import ops
@@ -34,22 +36,26 @@ def dense(
         [[2.0, 2.0, 2.0]]
     """
     dtype = jnp.promote_types(x.dtype, weight.dtype)
-    flat = x.reshape(-1, x.shape[-1]) if x.ndim > 2 else x
+    *batch, inputs = x.shape
+    flat = x.reshape(math.prod(batch), inputs) if len(batch) > 1 else x
     y = flat.astype(dtype) @ weight.astype(dtype)
     if bias is not None:
         y = y + bias.astype(dtype)
-    return y.reshape(*x.shape[:-1], weight.shape[-1]) if x.ndim > 2 else y
+    return y.reshape(*batch, weight.shape[-1])
 
 
 def dropout(
-    x: Float[Array, "..."], keep: Bool[Array, "..."], rate: float
-) -> Float[Array, "..."]:
+    x: Float[Array, "*shape"], keep: Bool[Array, "*#shape"], rate: float
+) -> Float[Array, "*shape"]:
     """Zero where `keep` is False and scale the rest by 1 / (1 - rate).
 
     Args:
         x: the input.
         keep: mask that broadcasts to x.
         rate: the probability with which the mask is False.
+
+    Shape:
+        That of x.
 
     Example:
         >>> from kuai.nn import ops
@@ -60,9 +66,16 @@ def dropout(
 
 
 def moments(
-    x: Float[Array, "..."], axes: tuple[int, ...]
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    x: Float[Array, "*shape"], axes: tuple[int, ...]
+) -> tuple[Float[Array, "*reduced"], Float[Array, "*reduced"]]:
     """Mean and biased variance over `axes`, kept as axes of size 1, in at least float32.
+
+    Args:
+        x: the input.
+        axes: over which they are taken.
+
+    Shape:
+        That of x with 1 for each of `axes`, twice.
 
     Example:
         >>> from kuai.nn import ops
@@ -75,46 +88,24 @@ def moments(
     return mean, jnp.square(wide - mean).mean(axes, keepdims=True)
 
 
-def normalize(
-    x: Float[Array, "..."],
-    mean: Float[Array, "..."],
-    variance: Float[Array, "..."],
-    epsilon: float,
-    scale: Float[Array, "..."] | None = None,
-    shift: Float[Array, "..."] | None = None,
-) -> Float[Array, "..."]:
-    """(x - mean) / sqrt(variance + epsilon) · scale + shift, in the dtype of x.
-
-    Args:
-        x: the input.
-        mean, variance: broadcast to x.
-        epsilon: added to the variance.
-        scale, shift: broadcast to x; default none.
-    """
-    wide = jnp.promote_types(x.dtype, mean.dtype)
-    factor = lax.rsqrt(variance.astype(wide) + jnp.asarray(epsilon, wide))
-    if scale is not None:
-        factor = factor * scale.astype(wide)
-    y = (x.astype(wide) - mean.astype(wide)) * factor
-    if shift is not None:
-        y = y + shift.astype(wide)
-    return y.astype(x.dtype)
-
-
 def layer_norm(
-    x: Float[Array, "..."],
+    x: Float[Array, "*shape"],
     axes: tuple[int, ...],
     epsilon: float,
-    scale: Float[Array, "..."] | None = None,
-    shift: Float[Array, "..."] | None = None,
-) -> Float[Array, "..."]:
+    scale: Float[Array, "*normalized"] | None = None,
+    shift: Float[Array, "*normalized"] | None = None,
+) -> Float[Array, "*shape"]:
     """Normalize over `axes`: (x - E[x]) / sqrt(Var[x] + epsilon) · scale + shift.
 
     Args:
         x: the input.
         axes: over which mean and variance are taken.
         epsilon: added to the variance.
-        scale, shift: of the shape of those axes; default none.
+        scale: factor, of the shape of those axes; default none.
+        shift: summand, of the same shape; default none.
+
+    Shape:
+        That of x, in its dtype.
 
     Example:
         >>> from kuai.nn import ops
@@ -125,26 +116,31 @@ def layer_norm(
         Ba et al., "Layer normalization" (2016).
     """
     mean, variance = moments(x, axes)
-    return normalize(x, mean, variance, epsilon, scale, shift)
+    return _normalize(x, mean, variance, epsilon, scale, shift)
 
 
 def batch_norm(
-    x: Float[Array, "..."],
+    x: Float[Array, "*shape"],
     mean: Float[Array, " features"],
     variance: Float[Array, " features"],
     epsilon: float,
     scale: Float[Array, " features"] | None = None,
     shift: Float[Array, " features"] | None = None,
     axis: int = -1,
-) -> Float[Array, "..."]:
+) -> Float[Array, "*shape"]:
     """Normalize each feature with given statistics.
 
     Args:
         x: the input.
-        mean, variance: of each feature.
+        mean: of each feature.
+        variance: of each feature.
         epsilon: added to the variance.
-        scale, shift: of each feature; default none.
+        scale: factor of each feature; default none.
+        shift: summand of each feature; default none.
         axis: of the features; default the last.
+
+    Shape:
+        That of x, in its dtype.
 
     Example:
         >>> from kuai.nn import ops
@@ -156,27 +152,46 @@ def batch_norm(
     """
     shape = [1] * x.ndim
     shape[axis] = x.shape[axis]
-    parts = [None if p is None else p.reshape(shape) for p in (mean, variance, scale, shift)]
-    return normalize(x, parts[0], parts[1], epsilon, parts[2], parts[3])  # type: ignore[arg-type]
+    factor = None if scale is None else scale.reshape(shape)
+    summand = None if shift is None else shift.reshape(shape)
+    return _normalize(x, mean.reshape(shape), variance.reshape(shape), epsilon, factor, summand)
 
 
 def embedding(
     indices: Int[Array, "*batch"], table: Float[Array, "size features"]
 ) -> Float[Array, "*batch features"]:
-    """The rows of `table` at `indices`; an index out of range gives NaN.
+    """The rows of `table` at `indices`; an index below 0 or beyond the table gives NaN.
 
     Args:
-        indices: from 0 to size - 1; negative ones count from the end.
+        indices: from 0 to size - 1.
         table: one row for each index.
+
+    Shape:
+        indices (...), table (size, features) → (..., features)
 
     Example:
         >>> from kuai.nn import ops
-        >>> ops.embedding(jnp.array([1]), jnp.array([[0.0], [5.0]])).tolist()
-        [[5.0]]
+        >>> ops.embedding(jnp.array([1, 2]), jnp.array([[0.0], [5.0]])).tolist()
+        [[5.0], [nan]]
     """
-    return jnp.take(table, indices, axis=0, mode="fill", fill_value=jnp.nan)
+    rows = table.at[indices]
+    return rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
-def keep_mask(key: Key[Array, ""], rate: float, shape: tuple[int, ...]) -> Bool[Array, "..."]:
-    """A mask that is False with probability `rate`."""
-    return jax.random.bernoulli(key, 1 - rate, shape)
+def _normalize(
+    x: Float[Array, "*shape"],
+    mean: Float[Array, "*#shape"],
+    variance: Float[Array, "*#shape"],
+    epsilon: float,
+    scale: Float[Array, "*features"] | None,
+    shift: Float[Array, "*features"] | None,
+) -> Float[Array, "*shape"]:
+    """(x - mean) / sqrt(variance + epsilon) · scale + shift, computed wide, in the dtype of x."""
+    wide = jnp.promote_types(x.dtype, mean.dtype)
+    factor = lax.rsqrt(variance.astype(wide) + jnp.asarray(epsilon, wide))
+    if scale is not None:
+        factor = factor * scale.astype(wide)
+    y = (x.astype(wide) - mean.astype(wide)) * factor
+    if shift is not None:
+        y = y + shift.astype(wide)
+    return y.astype(x.dtype)
