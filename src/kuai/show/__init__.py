@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from kuai.core.extensions import registered
+from kuai.show.diagram import diagram, save_diagram
 from kuai.show.html import to_html
 from kuai.show.summary import Row, Summary, summarize
 
-__all__ = ["Row", "Summary", "summarize", "to_html"]
+__all__ = ["Row", "Summary", "diagram", "save_diagram", "summarize", "to_html"]
 
 registered.summarize = summarize
 registered.to_html = to_html

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from kuai.core.block import Block
+from kuai.show.markup import escape
 from kuai.show.outline import ArrayFact, Entry, outline
 from kuai.show.table import place
 from kuai.show.wording import shape_text

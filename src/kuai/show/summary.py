@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kuai.core.block import Block
+from kuai.core.containers import Parallel, Sequential
 from kuai.show import table
 from kuai.show.cost import Costs
 from kuai.show.outline import ArrayFact, Entry, outline
@@ -21,6 +22,7 @@ class Row:
     Attributes:
         path, depth: where it is; the net itself has path "" and depth 0.
         class_name: of the block.
+        flow: how its children are run: "sequence", "parallel", or "" where forward decides.
         outputs: the shapes of its outputs in every call; None without a sample.
         calls: how often it ran.
         arrays: its own arrays, those of blocks below not included.
@@ -31,6 +33,7 @@ class Row:
     path: str
     depth: int
     class_name: str
+    flow: str
     outputs: Shapes | None
     calls: int
     arrays: tuple[ArrayFact, ...]
@@ -218,12 +221,18 @@ def _row(entry: Entry, calls: list[Call] | None, flops: int | None) -> Row:
         path=entry.path,
         depth=entry.depth,
         class_name=entry.class_name,
+        flow=_flow(entry.block),
         outputs=outputs,
         calls=len(calls or []),
         arrays=entry.arrays(),
         flops=flops,
         shared_with=entry.shared_with,
     )
+
+
+def _flow(block: Block) -> str:
+    kinds = ((Sequential, "sequence"), (Parallel, "parallel"))
+    return next((word for kind, word in kinds if isinstance(block, kind)), "")
 
 
 def _with_total(rows: list[Row], whole: int | None) -> Summary:

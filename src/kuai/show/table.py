@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from kuai.show.markup import escape
 from kuai.show.wording import UNKNOWN, bytes_text, count_text, flops_text, shapes_text
 
 if TYPE_CHECKING:
