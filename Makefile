@@ -29,7 +29,7 @@ check: $(READY)/dev ## lint, format, types, and who may import whom
 	$(BIN)/lint-imports
 
 bench: $(READY)/bench ## the ratios to raw JAX and to torch
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 docs: $(READY)/docs ## the pages, in docs/_build
 	rm -rf docs/api/generated # a page of a name that is gone would stay
