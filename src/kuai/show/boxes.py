@@ -86,7 +86,7 @@ def _counts(row: Row) -> Iterator[str]:
         if own:
             known = all(array.size is not None for array in own)
             number = count_text(row.elements(kind)) if known else UNKNOWN
-            word = {"constant": " constant", "state": " in states"}.get(kind, " parameters")
+            word = {"constant": " in constants", "state": " in states"}.get(kind, " parameters")
             frozen = {"no": ", frozen", "partly": ", partly frozen"}.get(row.trainable, "")
             yield f"{number}{word}{frozen if kind == 'parameter' else ''}"
 

@@ -135,7 +135,9 @@ def _size(item: Placed) -> tuple[float, float]:
     widest = max((_columns_of_text(line) * CHARACTER for line in lines), default=0)
     inner = sum(_column_width(column) + GAP for column in item.columns) - GAP
     tallest = max((sum(c.height + GAP for c in column) for column in item.columns), default=0)
-    return max(widest, inner) + 2 * PAD, _header(item) + tallest + (0 if item.columns else PAD / 2)
+    return max(widest, inner) + 2 * PAD, _header(item) + (
+        tallest - GAP + PAD if tallest else PAD / 2
+    )
 
 
 def _header(item: Placed) -> float:

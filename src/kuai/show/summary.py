@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kuai.core.block import Block
-from kuai.core.containers import Parallel, Sequential
+from kuai.core.containers import BlockList, Parallel, Sequential
+from kuai.core.tree import members
 from kuai.show import table
 from kuai.show.cost import Costs
 from kuai.show.outline import ArrayFact, Entry, outline
@@ -231,8 +232,15 @@ def _row(entry: Entry, calls: list[Call] | None, flops: int | None) -> Row:
 
 
 def _flow(block: Block) -> str:
+    """Known only where every block below is a step of the container, and none a mere attribute."""
+    if not isinstance(block, BlockList) or len(block) != sum(map(_is_block, members(block))):
+        return ""
     kinds = ((Sequential, "sequence"), (Parallel, "parallel"))
     return next((word for kind, word in kinds if isinstance(block, kind)), "")
+
+
+def _is_block(member: tuple[str, Any]) -> bool:
+    return isinstance(member[1], Block)
 
 
 def _with_total(rows: list[Row], whole: int | None) -> Summary:
