@@ -1,0 +1,118 @@
+"""From what `--data` says to a data set, its parts, and its likeness to one seen before."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kuai.cli.options import Option, UsageError, text
+from kuai.data import Dataset, load
+from kuai.errors import ArgumentError, DataError
+
+DATA = Option("data", text, '"digits", or a file: .npz (x, y) or .csv', "digits", "DATA")
+PARTS = ("train", "validation", "test")
+TEST_SEED = 0  # not the user's seed: runs that differ in it only are tested on the same examples
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A data set parted into examples to train on, to watch, and to test with at the end."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset | None
+
+    def get(self, name: str) -> Dataset | None:
+        """A part by its name."""
+        return getattr(self, name)  # type: ignore[no-any-return]
+
+    def present(self) -> dict[str, Dataset]:
+        """The parts that there are, by name."""
+        return {name: found for name in PARTS if (found := self.get(name)) is not None}
+
+
+def read(source: str) -> Dataset:
+    """The data set that `--data` names.
+
+    Raises:
+        UsageError: no data set has that name.
+    """
+    try:
+        return load(source)
+    except ArgumentError as error:
+        raise UsageError(f"--data: {error}") from None
+
+
+def part(data: Dataset, *, test: float, validation: float, seed: int) -> Parts:
+    """Hold out a test part, the same for every seed, then a validation part of the rest.
+
+    Args:
+        data: all examples.
+        test: share of all examples.
+        validation: share of the examples that are left.
+        seed: of the validation part.
+    """
+    rest, test_part = _split(data, "test", test, TEST_SEED)
+    train, validation_part = _split(rest, "validation", validation, seed)
+    return Parts(train, validation_part, test_part)
+
+
+def _split(data: Dataset, name: str, share: float, seed: int) -> tuple[Dataset, Dataset | None]:
+    if share == 0:
+        return data, None
+    try:
+        return data.split(share, seed)
+    except ArgumentError:
+        raise UsageError(
+            f"--{name} {share}: that share of {len(data)} examples is none; give a larger one, "
+            f"or --{name} 0 to do without"
+        ) from None
+
+
+def facts(source: str, data: Dataset) -> dict[str, Any]:
+    """What run.json keeps of a data set, enough to know it again."""
+    return {
+        "source": source,
+        "name": data.name,
+        "examples": len(data),
+        "shape": list(data.x.shape[1:]),
+        "dtype": str(data.x.dtype),
+        "classes": None if data.classes is None else list(data.classes),
+        "fingerprint": fingerprint(data),
+    }
+
+
+def fingerprint(data: Dataset) -> str:
+    """A digest of every number in the data set."""
+    digest = hashlib.sha256()
+    for array in data.arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def relabel(data: Dataset, classes: list[str] | None) -> Dataset:
+    """The data set with labels that mean what they meant in training.
+
+    A file that lacks a class would number the others anew.
+
+    Raises:
+        DataError: a class is unknown, or there are classes in one of the two only.
+    """
+    if (data.classes is None) != (classes is None):
+        wanted, found = ("numbers", "labels") if classes is None else ("labels", "numbers")
+        raise DataError(f"{data.name}: the net was trained on {wanted} as targets, got {found}")
+    if data.classes is None or classes is None or data.classes == tuple(classes):
+        return data
+    present = [data.classes[label] for label in np.unique(data.y)]
+    unknown = [name for name in present if name not in classes]
+    if unknown:
+        raise DataError(
+            f"{data.name}: expected the classes that the net was trained on "
+            f"({', '.join(classes[:10])}), got {', '.join(unknown[:10])}"
+        )
+    numbers = np.array([classes.index(name) if name in classes else -1 for name in data.classes])
+    return replace(data, y=numbers[data.y].astype(np.int32), classes=tuple(classes))

@@ -1,0 +1,167 @@
+"""From what `--net` says to a net: a name that kuai knows, or a factory of the user's.
+
+A factory is code. It is imported only when the user names it on this command line: what a run folder
+says about its net is data, and is never imported for its sake alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from kuai.cli.options import Option, UsageError, share, sizes, text, whole
+from kuai.cli.settings import Settings
+from kuai.core.block import Block
+from kuai.data import Dataset
+from kuai.errors import FileFormatError
+from kuai.models import mlp
+
+NET = Option("net", text, 'the net: "mlp", or module:factory of your own', "mlp", "NET")
+SHAPE = (
+    Option("hidden", sizes, "units of the mlp's hidden layers", (256, 128), "UNITS"),
+    Option("activation", text, "of the mlp's hidden layers", "relu", "NAME"),
+    Option("dropout", share, "share of the mlp's hidden outputs dropped in training", 0.0, "SHARE"),
+)
+OUTPUTS = Option("outputs", whole(1), "of the mlp, where no run says how many", None, "N")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that is needed to build a net again.
+
+    Args:
+        net: a known name, or module:factory.
+        outputs: the number of classes, or of targets.
+        options: what else the known net takes.
+    """
+
+    net: str
+    outputs: int
+    options: dict[str, Any]
+
+    @property
+    def is_code(self) -> bool:
+        """Whether building it imports a module of the user's."""
+        return ":" in self.net
+
+    def build(self) -> Block:
+        """The net, not initialized."""
+        if self.is_code:
+            return _from_factory(self.net)
+        return _KNOWN[self.net](self.outputs, **self.options)
+
+    def inputs(self, x: np.ndarray) -> np.ndarray:
+        """The inputs as this net takes them: a known net of Dense layers computes with floats."""
+        return x if self.is_code or x.dtype.kind == "f" else x.astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for run.json."""
+        return asdict(self)
+
+
+def recipe(settings: Settings, outputs: int) -> Recipe:
+    """What the settings ask for.
+
+    Raises:
+        UsageError: no net has that name.
+    """
+    if ":" not in settings.net and settings.net not in _KNOWN:
+        raise UsageError(_unknown(settings.net))
+    options = {} if ":" in settings.net else {o.key: getattr(settings, o.key) for o in SHAPE}
+    return Recipe(settings.net, outputs, options)
+
+
+def checked(stored: Recipe) -> Recipe:
+    """A recipe from a file, if it is one that kuai could have written.
+
+    Raises:
+        FileFormatError: it is not.
+    """
+    texts = {key: _option_text(value) for key, value in stored.options.items()}
+    wanted = {} if stored.is_code else {option.key: option for option in SHAPE}
+    try:
+        options = {key: wanted[key].read(value) for key, value in texts.items()}
+        if (stored.is_code or stored.net in _KNOWN) and options.keys() == wanted.keys():
+            return Recipe(stored.net, stored.outputs, options)
+    except (KeyError, ValueError):
+        pass
+    raise FileFormatError(f"the record of the run describes no net that kuai knows: {stored}")
+
+
+def _option_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def outputs_for(data: Dataset) -> int:
+    """How many outputs a net needs for these targets."""
+    return len(data.classes) if data.classes is not None else data.y.shape[-1]
+
+
+def _mlp(outputs: int, hidden: Any, activation: str, dropout: float) -> Block:
+    return mlp(tuple(hidden), outputs, activation=activation, dropout=dropout)
+
+
+_KNOWN: dict[str, Callable[..., Block]] = {"mlp": _mlp}
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, _KNOWN, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    known = ", ".join(_KNOWN)
+    return f"--net: expected {known} or module:factory, got {name!r}{hint}"
+
+
+def _from_factory(name: str) -> Block:
+    module_name, _, path = name.partition(":")
+    found: Any = _imported(module_name, name)
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise UsageError(_no_attribute(name, module_name, path, vars(found)))
+        found = getattr(found, part)
+    net = found if isinstance(found, Block) else _called(name, found)
+    if not isinstance(net, Block):
+        raise UsageError(f"--net {name}: expected a kuai.Block from it, got {type(net).__name__}")
+    return net
+
+
+def _imported(module: str, name: str) -> Any:
+    folder = os.getcwd()  # noqa: PTH109  # sys.path holds text
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.insert(0, folder)  # as `python -m kuai` has it, so that both commands are one
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(
+            f"--net {name}: expected a module that can be imported from {folder}, but {error}"
+        ) from error
+    except (ValueError, TypeError):
+        raise UsageError(f"--net: expected module:factory, got {name!r}") from None
+
+
+def _called(name: str, factory: Any) -> Any:
+    if not callable(factory):
+        raise UsageError(
+            f"--net {name}: expected a function or class that makes a net, or a net, "
+            f"got {type(factory).__name__}"
+        )
+    try:
+        return factory()
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise UsageError(f"--net {name}: it is called without arguments, but {error}") from error
+
+
+def _no_attribute(name: str, module: str, path: str, there: dict[str, Any]) -> str:
+    near = difflib.get_close_matches(path, [key for key in there if not key.startswith("_")], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"--net {name}: the module {module} has no {path!r}{hint}"
+
+

@@ -1,0 +1,160 @@
+"""`kuai`: from an argument list to an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from kuai.cli import cache, evaluate, predict, show, train, version
+from kuai.cli.command import COMMON, Command, Result
+from kuai.cli.options import Option, UsageError, truth
+from kuai.cli.settings import Settings, gather
+from kuai.errors import KuaiError
+
+COMMANDS = (train.COMMAND, evaluate.COMMAND, predict.COMMAND, show.COMMAND, version.COMMAND)
+OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_EPILOG = """\
+A setting comes from its flag, else from KUAI_NAME (KUAI_BATCH_SIZE=64), else from --config, else
+from its default. Results go to stdout, progress to stderr.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+KUAI_DEBUG=1 shows the traceback of an error; KUAI_CACHE=off keeps no compiled programs, and
+KUAI_CACHE=FOLDER keeps them there."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: what stands behind `kuai`; default the process's own.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+
+    Example:
+        >>> from kuai.cli import main
+        >>> main(["show", "mlp", "--no-such-flag"])
+        2
+    """
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our stdout has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    try:
+        parsed = vars(_parser().parse_args(arguments))
+    except SystemExit as stop:  # argparse has said what was wrong, or shown the help
+        return int(stop.code or 0)
+    command: Command = parsed.pop("command")
+    try:
+        settings = _settings(command, parsed)
+        _listen(settings.quiet)
+        cache.set_up(settings.cache)
+        _write(command.run(settings), settings)
+    except UsageError as error:
+        _complain(f"{error}\nkuai {command.name} --help tells what it takes", error)
+        return USAGE
+    except KuaiError as error:
+        _complain(_with_notes(error), error)
+        return FAILURE
+    return OK
+
+
+def _settings(command: Command, parsed: dict[str, Any]) -> Settings:
+    target = parsed.pop("target", None)
+    options = (*command.options, *COMMON)
+    everywhere = [option for other in COMMANDS for option in other.options]
+    settings = gather(options, parsed, command.name, [*everywhere, *COMMON])
+    settings.target = target
+    return settings
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kuai",
+        description="Train, test, use and look at neural networks.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        _add(commands, command)
+    return parser
+
+
+def _add(commands: Any, command: Command) -> None:
+    parser = commands.add_parser(
+        command.name,
+        help=command.help,
+        description=f"{command.help[0].upper()}{command.help[1:]}.\n\n{command.details}".rstrip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=command)
+    if command.target:
+        parser.add_argument("target", metavar=command.target[0], help=command.target[1])
+    for option in (*command.options, *COMMON):
+        _add_option(parser, option)
+
+
+def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+    shown = ",".join(map(str, option.default)) if isinstance(option.default, tuple) else option.default
+    default = "" if shown in (None, False, True) else f" (default {shown})"
+    help = (option.help + default).replace("%", "%%")
+    if option.metavar is None:
+        parser.add_argument(f"--{option.name}", action=argparse.BooleanOptionalAction, help=help)
+    else:
+        parser.add_argument(f"--{option.name}", metavar=option.metavar, help=help)
+
+
+def _listen(quiet: bool) -> None:
+    """Send kuai's log to stderr, as plain lines."""
+    logger = logging.getLogger("kuai")
+    for handler in [h for h in logger.handlers if isinstance(h, _ToStderr)]:
+        logger.removeHandler(handler)
+    logger.addHandler(_ToStderr())
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+class _ToStderr(logging.Handler):
+    """Writes to what sys.stderr is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        mark = "" if record.levelno < logging.WARNING else f"kuai: {record.levelname.lower()}: "
+        sys.stderr.write(f"{mark}{record.getMessage()}\n")
+        sys.stderr.flush()
+
+
+def _write(result: Result, settings: Settings) -> None:
+    if settings.json:
+        sys.stdout.write(json.dumps(result.data, indent=2, allow_nan=False) + "\n")
+    elif result.renderable is not None and sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(result.renderable)
+    elif result.text:
+        sys.stdout.write(result.text.rstrip("\n") + "\n")
+    sys.stdout.flush()  # so that a broken pipe shows here
+
+
+def _with_notes(error: BaseException) -> str:
+    return "\n".join([str(error), *getattr(error, "__notes__", [])])
+
+
+def _complain(message: str, error: Exception | None = None) -> None:
+    if error is not None and os.environ.get("KUAI_DEBUG", "") not in ("", "0"):
+        traceback.print_exception(error)
+    sys.stderr.write(f"kuai: error: {message}\n")

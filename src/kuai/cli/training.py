@@ -1,0 +1,60 @@
+"""From settings to a Trainer: optimizer, loss and metrics by name and by the kind of targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kuai.cli.options import Option, choice, positive
+from kuai.cli.settings import Settings
+from kuai.core.block import Block
+from kuai.data import Dataset
+from kuai.train import Trainer, losses, metrics
+
+# Name → (in optax, learning rate where none is given, other arguments).
+_OPTIMIZERS: dict[str, tuple[str, float, dict[str, Any]]] = {
+    "adam": ("adam", 1e-3, {}),
+    "adamw": ("adamw", 1e-3, {}),
+    "nadam": ("nadam", 1e-3, {}),
+    "lamb": ("lamb", 1e-3, {}),
+    "lion": ("lion", 1e-4, {}),
+    "rmsprop": ("rmsprop", 1e-3, {}),
+    "adagrad": ("adagrad", 1e-2, {}),
+    "sgd": ("sgd", 0.1, {}),
+    "momentum": ("sgd", 0.01, {"momentum": 0.9}),
+}
+OPTIMIZER = Option("optimizer", choice(*_OPTIMIZERS), ", ".join(_OPTIMIZERS), "adam", "NAME")
+RATE = Option("lr", positive, "learning rate (default: the optimizer's usual one)", None, "RATE")
+
+
+def learning_rate(settings: Settings) -> float:
+    """The rate that was given, or the optimizer's usual one."""
+    return _OPTIMIZERS[settings.optimizer][1] if settings.lr is None else settings.lr
+
+
+def optimizer(settings: Settings) -> Any:
+    """The optax transformation that the settings name."""
+    import optax
+
+    name, _, arguments = _OPTIMIZERS[settings.optimizer]
+    return getattr(optax, name)(learning_rate(settings), **arguments)
+
+
+def trainer(net: Block, settings: Settings, data: Dataset) -> Trainer:
+    """A trainer for the kind of targets that the data has."""
+    return Trainer(net, optimizer(settings), _loss(data), _metrics(data), seed=settings.seed)
+
+
+def judge(net: Block, data: Dataset) -> Trainer:
+    """A trainer that only evaluates."""
+    import optax
+
+    return Trainer(net, optax.set_to_zero(), _loss(data), _metrics(data))
+
+
+def _loss(data: Dataset) -> Callable[..., Any]:
+    return losses.mse if data.classes is None else losses.softmax_cross_entropy
+
+
+def _metrics(data: Dataset) -> tuple[Any, ...]:
+    return (metrics.MeanAbsoluteError(),) if data.classes is None else (metrics.Accuracy(),)
