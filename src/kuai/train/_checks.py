@@ -1,0 +1,127 @@
+"""What every loss and metric asks of its arrays, and how losses of elements become one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kuai.errors import ArgumentError, DataError, DtypeError, ShapeError
+
+_REDUCTIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "mean": jnp.mean,
+    "sum": jnp.sum,
+    "none": lambda losses: losses,
+}
+
+
+def as_array(where: str, what: str, value: Any) -> Any:
+    """`value`, if it is an array; NumPy's stays NumPy's, so that no integer is cut to 32 bits."""
+    if not isinstance(value, (jax.Array, np.ndarray, np.generic)):
+        raise ArgumentError(
+            f"{where}: expected {what} to be an array, got {type(value).__name__}; "
+            f"wrap it in jnp.asarray(...)"
+        )
+    if not value.size:
+        raise ShapeError(f"{where}: the batch is empty: {what} has the shape {value.shape}")
+    return value
+
+
+def as_floats(where: str, what: str, value: Any) -> jax.Array:
+    array = jnp.asarray(as_array(where, what, value))
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise DtypeError(
+            f"{where}: expected floats as {what}, got {array.dtype}; cast or scale them"
+        )
+    return array if array.dtype.itemsize >= 4 else array.astype(jnp.float32)
+
+
+def as_pair(
+    where: str, what: str, output: Any, what_target: str, target: Any
+) -> tuple[jax.Array, jax.Array]:
+    """Output and target of equal shape and dtype."""
+    output = as_floats(where, what, output)
+    target = jnp.asarray(as_array(where, what_target, target))
+    if output.shape != target.shape:
+        raise ShapeError(
+            f"{where}: expected {what} and {what_target} of equal shape, got {output.shape} and "
+            f"{target.shape}; add or drop an axis, e.g. {what_target}[:, None]"
+        )
+    if jnp.issubdtype(target.dtype, jnp.complexfloating):
+        raise DtypeError(f"{where}: expected real {what_target}, got {target.dtype}")
+    return output, target.astype(output.dtype)
+
+
+def check_class_shapes(where: str, logits: jax.Array, labels: Any) -> None:
+    if not logits.ndim or labels.shape not in (logits.shape, logits.shape[:-1]):
+        raise ShapeError(
+            f"{where}: expected labels of shape {logits.shape[:-1]} (class numbers) or "
+            f"{logits.shape} (probabilities) for logits of shape {logits.shape}, got {labels.shape}"
+        )
+
+
+def no_class(where: str, labels: Any, classes: int) -> Any:
+    """Where a label is not the number of a class."""
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise DtypeError(f"{where}: expected class numbers to be integers, got {labels.dtype}")
+    wide = labels.astype(np.int32) if labels.dtype.itemsize < 4 else labels  # 1000 is no uint8
+    return (wide < 0) | (wide >= classes)
+
+
+def reduced(where: str, losses: jax.Array, weights: Any, reduction: str) -> jax.Array:
+    """The losses, weighted and reduced."""
+    if reduction not in _REDUCTIONS:
+        raise ArgumentError(
+            f"{where}: expected a reduction of {', '.join(_REDUCTIONS)}, got {reduction!r}"
+        )
+    if weights is None:
+        return _REDUCTIONS[reduction](losses)
+    scale = _expanded(where, weights, losses)
+    weighted = jnp.where(scale == 0, jnp.zeros_like(losses), losses * scale)
+    if reduction != "mean":
+        return _REDUCTIONS[reduction](weighted)
+    total = scale.sum()
+    return weighted.sum() / jnp.where(total == 0, jnp.ones_like(total), total)
+
+
+def _expanded(where: str, weights: Any, losses: jax.Array) -> jax.Array:
+    """The weights, one for each loss."""
+    weights = jnp.asarray(as_array(where, "weights", weights)).astype(losses.dtype)
+    if weights.shape != losses.shape[: weights.ndim]:
+        raise ShapeError(
+            f"{where}: expected weights of shape {losses.shape[:1]}, one for each example, or of "
+            f"more leading axes of {losses.shape}, got {weights.shape}"
+        )
+    trailing = (1,) * (losses.ndim - weights.ndim)
+    return jnp.broadcast_to(weights.reshape(weights.shape + trailing), losses.shape)
+
+
+def refused(
+    where: str, losses: jax.Array, weights: Any, wrong: Any, allowed: str, targets: Any
+) -> jax.Array:
+    """Raise for wrong targets whose values are known; give NaN for them while tracing.
+
+    Args:
+        where: the loss.
+        losses: of each element.
+        weights: what has weight 0 may be wrong.
+        wrong: where a target is.
+        allowed: what was expected, in words.
+        targets: for the message.
+    """
+    if weights is not None:
+        wrong = wrong & (_expanded(where, weights, losses) != 0)
+    if isinstance(wrong, jax.core.Tracer):
+        return jnp.where(wrong, jnp.full_like(losses, jnp.nan), losses)
+    places = np.argwhere(np.asarray(wrong))
+    if not len(places):
+        return losses
+    place = tuple(places[0].tolist())
+    found = "" if isinstance(targets, jax.core.Tracer) else f"{np.asarray(targets)[place]} "
+    raise DataError(
+        f"{where}: expected {allowed}, got {found}at {place} ({len(places)} such); mend the "
+        f"targets, or give them weight 0"
+    )
