@@ -44,8 +44,9 @@ class Scale:
         self, values: list[float], start: float, end: float, *, whole: bool = False
     ) -> None:
         low, high = min(values), max(values)
-        if low == high:
-            low, high = low - 0.5, high + 0.5
+        if high - low <= 1e-9 * max(abs(low), abs(high)):  # one value, to all that can be seen
+            margin = max(0.5, abs(high) / 2)
+            low, high = low - margin, high + margin
         self.ticks = ticks(low, high, whole=whole)
         self.low, self.high = min(low, self.ticks[0]), max(high, self.ticks[-1])
         self.start, self.end = start, end
@@ -57,7 +58,11 @@ class Scale:
 
 
 def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
-    """About five round values in a range: multiples of 1, 2 or 5 times a power of ten.
+    """About five round values: multiples of 1, 2 or 5 times a power of ten.
+
+    Args:
+        low, high: the range that they enclose.
+        whole: whether only whole numbers count; these stay inside the range.
 
     Example:
         >>> ticks(0.0, 1.0)
@@ -67,8 +72,9 @@ def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
     step = max(step, 1.0) if whole else step
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(index * step, 12) for index in range(first, last + 1)] or [low]
+    inner, outer = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    first, last = (inner, outer) if whole else (math.floor(low / step), math.ceil(high / step))
+    return [float(f"{index * step:.12g}") for index in range(first, last + 1)] or [low]
 
 
 def chart(panel: Panel) -> str:

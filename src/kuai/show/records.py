@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from kuai.errors import DataError
 TRAIN, VALIDATION = "train", "validation"
 _PREFIXES = {"train_": TRAIN, "validation_": VALIDATION, "val_": VALIDATION}
 _COUNTERS = frozenset({"epoch", "step", "steps", "seconds", "samples_per_second", "learning_rate"})
+_LARGEST = 1e300  # beyond it differences overflow
 _UNITS = {"loss": "mean per sample", "accuracy": "fraction"}
 
 
@@ -37,7 +37,7 @@ def panels(
 
     Args:
         records: one dict an epoch, such as `{"epoch": 1, "loss": 0.7, "validation_loss": 0.8}`.
-            Numbers that are not finite, and values that are no numbers, leave gaps.
+            Numbers that are not finite, and values that are no numbers, are left out.
         units: name of a quantity → unit, beside those that are known for "loss" and "accuracy".
 
     Raises:
@@ -78,7 +78,7 @@ def _is_finite(value: Any) -> bool:
     if isinstance(value, (str, bytes, bool, type(None))):
         return False
     try:
-        return math.isfinite(float(value))
+        return abs(float(value)) < _LARGEST
     except (TypeError, ValueError):
         return False
 
