@@ -24,7 +24,7 @@ def set_up(choice: bool | str) -> None:
     if choice is False:
         jax.config.update("jax_enable_compilation_cache", False)
         return
-    if isinstance(choice, str) or jax.config.jax_compilation_cache_dir is None:
+    if isinstance(choice, str) or jax.config.values["jax_compilation_cache_dir"] is None:
         folder = Path(choice).expanduser() if isinstance(choice, str) else default_folder()
         problem = prepare(folder)
         if problem:
@@ -56,5 +56,5 @@ def prepare(folder: Path) -> str | None:
     if found.st_uid != os.getuid():
         return f"{folder} belongs to another user, who could make this one run anything"
     if stat.S_IMODE(found.st_mode) & 0o022:
-        return f"others may write to {folder}, and so make you run anything; empty it, then chmod 700"
+        return f"others may write to {folder} and so make you run anything; empty it, chmod 700 it"
     return None

@@ -27,7 +27,7 @@ class Parts:
 
     def get(self, name: str) -> Dataset | None:
         """A part by its name."""
-        return getattr(self, name)  # type: ignore[no-any-return]
+        return getattr(self, name)
 
     def present(self) -> dict[str, Dataset]:
         """The parts that there are, by name."""

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from kuai.cli import datasets, nets, training
 from kuai.cli.command import Command, Result, log
 from kuai.cli.options import Option, UsageError, choice, whole
 from kuai.cli.settings import Settings
-from kuai.cli.targets import TARGET, Trained, trained
+from kuai.cli.targets import TARGET, Trained, source_of, trained
 from kuai.data import Dataset
 
 _DETAILS = """\
 On the data that the run was trained on, the part that was held out for the test is taken, which the
 net has never seen; --part chooses another. On other data all examples are taken."""
 
+_DATA = replace(datasets.DATA, help=f"{datasets.DATA.help} (default: the run's)", default=None)
+_PART = Option("part", choice(*datasets.PARTS, "all"), "train, validation, test, all", None, "PART")
+
 
 def _run(settings: Settings) -> Result:
-    data = datasets.read(settings.data)
+    source = settings.data or source_of(settings)
+    data = datasets.read(source)
     found = trained(settings, nets.outputs_for(data))
     if found.run is not None:
         data = datasets.relabel(data, found.classes)
@@ -27,7 +32,7 @@ def _run(settings: Settings) -> Result:
     judge = training.judge(found.net, chosen)
     scores = judge.evaluate((x, chosen.y), batch_size=settings.batch_size)
     scores = {name: float(value) for name, value in scores.items()}
-    about = {"data": settings.data, "part": part, "examples": len(chosen)}
+    about = {"data": source, "part": part, "examples": len(chosen)}
     return Result(_table(scores), {**about, **scores})
 
 
@@ -60,8 +65,8 @@ COMMAND = Command(
     "tell how well a trained net does",
     _run,
     (
-        datasets.DATA,
-        Option("part", choice(*datasets.PARTS, "all"), "train, validation, test or all", None, "PART"),
+        _DATA,
+        _PART,
         Option("batch-size", whole(1), "examples at a time", 256, "N"),
         nets.NET,
         *nets.SHAPE,

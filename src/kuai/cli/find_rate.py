@@ -19,9 +19,7 @@ def run(settings: Settings) -> Result:
     from kuai.train.lr_finder import find_learning_rate
 
     begun = session.prepare(settings, Run(Path(), {}))
-    found = find_learning_rate(
-        begun.trainer, begun.arrays("train"), batch_size=settings.batch_size
-    )
+    found = find_learning_rate(begun.trainer, begun.arrays("train"), batch_size=settings.batch_size)
     drawn = _drawn(found, Path(settings.out)) if settings.out else None
     files = [] if drawn is None else [drawn]
     text = [f"learning rate {found.suggestion:.3g}", *files]

@@ -1,7 +1,7 @@
 """Inputs without targets, out of a file: what `kuai predict --input` reads.
 
-The numbers are read as `kuai.data.load` reads those of a data set, so that a net sees what it saw in
-training.
+The numbers are read as `kuai.data.load` reads those of a data set, so that a net sees what it saw
+in training.
 """
 
 from __future__ import annotations

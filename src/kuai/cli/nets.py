@@ -1,7 +1,7 @@
 """From what `--net` says to a net: a name that kuai knows, or a factory of the user's.
 
-A factory is code. It is imported only when the user names it on this command line: what a run folder
-says about its net is data, and is never imported for its sake alone.
+A factory is code. It is imported only when the user names it on this command line: what a run's
+folder says about its net is data, and is never imported for its sake alone.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Recipe:
         """The net, not initialized."""
         if self.is_code:
             return _from_factory(self.net)
-        return _KNOWN[self.net](self.outputs, **self.options)
+        return KNOWN[self.net](self.outputs, **self.options)
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """The inputs as this net takes them: a known net of Dense layers computes with floats."""
@@ -72,7 +72,7 @@ def recipe(settings: Settings, outputs: int) -> Recipe:
     Raises:
         UsageError: no net has that name.
     """
-    if ":" not in settings.net and settings.net not in _KNOWN:
+    if ":" not in settings.net and settings.net not in KNOWN:
         raise UsageError(_unknown(settings.net))
     options = {} if ":" in settings.net else {o.key: getattr(settings, o.key) for o in SHAPE}
     return Recipe(settings.net, outputs, options)
@@ -88,7 +88,7 @@ def checked(stored: Recipe) -> Recipe:
     wanted = {} if stored.is_code else {option.key: option for option in SHAPE}
     try:
         options = {key: wanted[key].read(value) for key, value in texts.items()}
-        if (stored.is_code or stored.net in _KNOWN) and options.keys() == wanted.keys():
+        if (stored.is_code or stored.net in KNOWN) and options.keys() == wanted.keys():
             return Recipe(stored.net, stored.outputs, options)
     except (KeyError, ValueError):
         pass
@@ -108,13 +108,13 @@ def _mlp(outputs: int, hidden: Any, activation: str, dropout: float) -> Block:
     return mlp(tuple(hidden), outputs, activation=activation, dropout=dropout)
 
 
-_KNOWN: dict[str, Callable[..., Block]] = {"mlp": _mlp}
+KNOWN: dict[str, Callable[..., Block]] = {"mlp": _mlp}
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, _KNOWN, n=1)
+    near = difflib.get_close_matches(name, KNOWN, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    known = ", ".join(_KNOWN)
+    known = ", ".join(KNOWN)
     return f"--net: expected {known} or module:factory, got {name!r}{hint}"
 
 
@@ -163,5 +163,3 @@ def _no_attribute(name: str, module: str, path: str, there: dict[str, Any]) -> s
     near = difflib.get_close_matches(path, [key for key in there if not key.startswith("_")], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"--net {name}: the module {module} has no {path!r}{hint}"
-
-

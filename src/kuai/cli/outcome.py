@@ -47,8 +47,8 @@ def write(session: Session, records: list[dict[str, Any]], found: Scores, second
     results = {"epochs": len(records), "seconds": round(seconds, 3), "scores": found}
     run.write(status="finished", results=results)
     paths = [str(run.path(name)) for name in files]
-    text = "\n".join([_told(session, found), f"{len(records)} epochs, {seconds:.1f} s of training", *paths])
-    return Result(text, {"out": str(run.folder), **results, "files": paths})
+    lines = [_told(session, found), f"{len(records)} epochs, {seconds:.1f} s of training", *paths]
+    return Result("\n".join(lines), {"out": str(run.folder), **results, "files": paths})
 
 
 def _report(session: Session, records: Any, found: Scores, summary: Summary) -> None:

@@ -17,6 +17,7 @@ from kuai.cli.inputs import read_inputs
 from kuai.cli.options import Option, UsageError, text, whole
 from kuai.cli.settings import Settings
 from kuai.cli.targets import TARGET, Trained, trained
+from kuai.errors import FileFormatError
 from kuai.files import write_bytes
 
 _DETAILS = """\
@@ -66,6 +67,11 @@ def _outputs(found: Trained, x: np.ndarray, batch_size: int) -> np.ndarray:
 def _columns(found: Trained, outputs: np.ndarray) -> dict[str, np.ndarray]:
     """Name → one value an example, and for classes the probabilities of all."""
     index = np.arange(len(outputs))
+    if found.classes is not None and outputs.shape[1:] != (len(found.classes),):
+        raise FileFormatError(
+            f"{found.name}: its record names {len(found.classes)} classes, the net has outputs of "
+            f"shape {outputs.shape[1:]}; train again with --force"
+        )
     if found.classes is None:
         return {"index": index, "output": outputs.reshape(len(outputs), -1)}
     probabilities = np.asarray(jax.nn.softmax(outputs, axis=-1))

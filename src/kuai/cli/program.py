@@ -13,7 +13,7 @@ from typing import Any
 
 from kuai.cli import cache, evaluate, predict, show, train, version
 from kuai.cli.command import COMMON, Command, Result
-from kuai.cli.options import Option, UsageError, truth
+from kuai.cli.options import Option, UsageError
 from kuai.cli.settings import Settings, gather
 from kuai.errors import KuaiError
 
@@ -111,13 +111,18 @@ def _add(commands: Any, command: Command) -> None:
 
 
 def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
-    shown = ",".join(map(str, option.default)) if isinstance(option.default, tuple) else option.default
-    default = "" if shown in (None, False, True) else f" (default {shown})"
-    help = (option.help + default).replace("%", "%%")
+    text = (option.help + _default(option)).replace("%", "%%")
     if option.metavar is None:
-        parser.add_argument(f"--{option.name}", action=argparse.BooleanOptionalAction, help=help)
+        parser.add_argument(f"--{option.name}", action=argparse.BooleanOptionalAction, help=text)
     else:
-        parser.add_argument(f"--{option.name}", metavar=option.metavar, help=help)
+        parser.add_argument(f"--{option.name}", metavar=option.metavar, help=text)
+
+
+def _default(option: Option) -> str:
+    value = option.default
+    if value is None or isinstance(value, bool):
+        return ""
+    return f" (default {','.join(map(str, value)) if isinstance(value, tuple) else value})"
 
 
 def _listen(quiet: bool) -> None:

@@ -27,8 +27,8 @@ def adopt(run: Run, settings: Settings, options: tuple[Option, ...]) -> None:
     """
     if not run.path(CHECKPOINT).is_file():
         raise FileAccessError(
-            f"{run.folder}: the run stopped before its first epoch was whole, so there is nothing to "
-            "go on from; begin again with --force"
+            f"{run.folder}: the run stopped before its first epoch was whole, so there is nothing "
+            "to go on from; begin again with --force"
         )
     for option in options:
         if option.key in _FREE and (option.key != "epochs" or option.key in settings.given):
@@ -37,8 +37,8 @@ def adopt(run: Run, settings: Settings, options: tuple[Option, ...]) -> None:
         given = getattr(settings, option.key)
         if option.key in settings.given and given != value:
             raise UsageError(
-                f"--{option.name} {given}: the run was begun with {value}, and goes on as it began; "
-                f"leave the setting out, or begin again with --force"
+                f"--{option.name} {given}: the run was begun with {value} and goes on as it began; "
+                "leave the setting out, or begin again with --force"
             )
         setattr(settings, option.key, value)
 

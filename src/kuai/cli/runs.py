@@ -84,7 +84,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """ "running" (or killed), "interrupted", "failed" or "finished"."""
+        """The word "running" (it may have been killed), "interrupted", "failed" or "finished"."""
         return str(self.record.get("status"))
 
     def recipe(self) -> Recipe:

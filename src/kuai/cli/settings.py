@@ -1,4 +1,4 @@
-"""Where a setting comes from: a flag, else the environment, else the config file, else its default."""
+"""Where a setting comes from: a flag, the environment, the config file, or its default."""
 
 from __future__ import annotations
 

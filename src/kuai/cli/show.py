@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from kuai.cli import nets
 from kuai.cli.command import Command, Result, log
-from kuai.cli.options import Option, sizes
+from kuai.cli.options import Option, UsageError, sizes
 from kuai.cli.runs import RECORD
 from kuai.cli.settings import Settings
 from kuai.cli.targets import trained
@@ -28,9 +27,14 @@ array by array."""
 
 def _run(settings: Settings) -> Result:
     path = Path(settings.target)
-    if path.is_dir() or path.suffix == ".safetensors" or path.is_file():
-        lonely = path.is_file() and not (path.parent / RECORD).is_file()
+    if path.exists() or path.suffix == ".safetensors":
+        lonely = not path.is_dir() and not (path.parent / RECORD).is_file()
         return _arrays(path) if lonely and "net" not in settings.given else _of_run(settings)
+    if ":" not in settings.target and settings.target not in nets.KNOWN:
+        raise UsageError(
+            f"TARGET: expected the folder of a run, a .safetensors file, {', '.join(nets.KNOWN)} "
+            f"or module:factory, got {settings.target!r}, which is none of them"
+        )
     settings.net = settings.target
     recipe = nets.recipe(settings, settings.outputs or 10)
     shape = settings.shape or (None if recipe.is_code else _DIGITS)
@@ -53,10 +57,10 @@ def _summary(net: Any, sample: np.ndarray | None) -> Result:
 def _arrays(path: Path) -> Result:
     arrays, metadata = read_arrays(path)
     rows = [
-        {"name": name, "shape": list(array.shape), "dtype": str(array.dtype), "elements": array.size}
-        for name, array in arrays.items()
+        {"name": name, "shape": list(a.shape), "dtype": str(a.dtype), "elements": a.size}
+        for name, a in arrays.items()
     ]
-    data = {"arrays": rows, "elements": sum(map(math.prod, (row["shape"] for row in rows)))}
+    data: dict[str, Any] = {"arrays": rows, "elements": sum(a.size for a in arrays.values())}
     data["aliases"] = _aliases(metadata)
     return Result(_listing(data), data)
 

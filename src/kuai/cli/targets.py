@@ -74,6 +74,21 @@ def trained(settings: Settings, outputs: int | None) -> Trained:
     return Trained(settings.target, recipe.build().load(weights), recipe, run)
 
 
+def source_of(settings: Settings) -> str:
+    """The data that the target's run was trained on, as it was named then.
+
+    Raises:
+        UsageError: no run says.
+    """
+    path = Path(settings.target)
+    folder = path if path.is_dir() else path.parent
+    if path.exists() and (folder / RECORD).is_file():
+        data = Run.open(folder).record.get("data")
+        if isinstance(data, dict) and isinstance(data.get("source"), str):
+            return str(data["source"])
+    raise UsageError(f"{settings.target}: no run says what it was trained on; give --data")
+
+
 def trusted(run: Run, settings: Settings) -> Recipe:
     """The recipe of a run, unless it would import code that the user did not name.
 

@@ -44,6 +44,8 @@ _OTHER = (
 def _run(settings: Settings) -> Result:
     if settings.resume and (settings.force or settings.fast_dev_run or settings.find_lr):
         raise UsageError("--resume goes with none of --force, --fast-dev-run and --find-lr")
+    if not settings.resume:
+        settings.lr = training.learning_rate(settings)  # so that run.json says which it was
     if settings.find_lr:
         return find_rate.run(settings)
     if settings.fast_dev_run:
