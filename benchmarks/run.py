@@ -1,0 +1,29 @@
+"""Run all benchmarks, print their ratios, and keep the raw figures: `make bench`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+from benchmarks.report import Comparison, machine, versions, write
+
+NAMES = ("call", "training", "imports")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=NAMES, choices=NAMES, metavar="NAME")
+    names = parser.parse_args().names
+    print(machine(), versions(), sep="\n")
+    comparisons: list[Comparison] = []
+    for name in names:
+        found = importlib.import_module(f"benchmarks.{name}").run()
+        for comparison in found:
+            print(*comparison.lines(), sep="\n", flush=True)
+        comparisons += found
+    if tuple(names) == NAMES:
+        print("raw figures:", write(comparisons).name)
+
+
+if __name__ == "__main__":
+    main()
