@@ -1,162 +1,38 @@
 """Block: a layer, a group of layers, a whole model.
 
-Invariants a maintainer must not break:
-
-* An attribute that is, or holds, a `Holder` lives in `_kuai.slots` and is read through
-  `__getattr__`, so that reading gives the array bound in this thread. Everything else lives in the
-  instance's `__dict__`.
-* Every change of an attribute bumps the epoch after it was made.
-* `_kuai` is the only name that kuai takes on an instance.
+What stands on a block is `registration`'s business, the tree below it `listing`'s, a call
+`calling`'s. Here is what is left: what a subclass writes, and the block as a user meets it.
 """
 
 from __future__ import annotations
 
 import copy
-import difflib
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from kuai.core import autograd, extensions, initialize, surgery, weights
-from kuai.core.context import context, entered, epoch
-from kuai.core.modes import Mode, pinned_mode
-from kuai.core.operator import run_operator
-from kuai.core.parameter import ARRAY_TYPES, Holder, Parameter, State
+from kuai.core import calling, extensions, initialize, pullback, weights
+from kuai.core.context import context, epoch
+from kuai.core.hooks import Hook
+from kuai.core.listing import Tree
+from kuai.core.modes import Mode
+from kuai.core.parameter import Holder
 from kuai.core.representation import represent
-from kuai.core.tree import Node, here, members, path_of, selected, walk
-from kuai.core.watched import holds_arrays, resolve, wrap, written
+from kuai.core.tree import here, members
 from kuai.errors import (
     ArgumentError,
-    BlockNotReadyError,
     DeferredInitError,
     ForwardNotDefinedError,
-    HybridizeError,
-    RegistrationError,
-    ShapeError,
     TransformError,
 )
 
 
-class Internals:
-    """What kuai keeps on a block beside the user's attributes."""
-
-    __slots__ = ("after", "arguments", "before", "building", "compiled", "hybrid", "mode", "ready_at", "slots", "temporary")
-
-    def __init__(self) -> None:
-        self.slots: dict[str, Any] = {}
-        self.mode: Mode = "auto"
-        self.before: tuple[Callable[..., Any], ...] = ()
-        self.after: tuple[Callable[..., Any], ...] = ()
-        self.hybrid: dict[str, Any] | None = None
-        self.compiled: Callable[..., Any] | None = None
-        self.building = True
-        self.arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
-        self.ready_at = -1
-        self.temporary = bool(context.stack)  # made while a forward runs
-
-    def __getstate__(self) -> dict[str, Any]:
-        kept = ("mode", "before", "after", "hybrid", "arguments")
-        return {"slots": dict(self.slots), **{name: getattr(self, name) for name in kept}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__()  # type: ignore[misc]  # the defaults, then what was kept
-        for name, value in state.items():
-            setattr(self, name, value)
-        self.building = False
+if TYPE_CHECKING:
+    from typing import Self
+else:
+    Self = Any  # beartype, in tests, takes Self only in classes that it decorates whole
 
 
-class BlockMeta(type):
-    """Knows when a block is under construction, and bumps the epoch when a class changes."""
-
-    version = 0
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        block = super().__call__(*args, **kwargs)
-        if isinstance(block, Block):
-            internals = block._kuai
-            internals.arguments = (tuple(map(_brief, args)), {k: _brief(v) for k, v in kwargs.items()})
-            internals.building = False
-            epoch.bump()
-        return block
-
-    def __setattr__(cls, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if not name.startswith("__abc") and name != "version":
-            BlockMeta.version += 1
-            epoch.bump()
-
-    def __delattr__(cls, name: str) -> None:
-        super().__delattr__(name)
-        BlockMeta.version += 1
-        epoch.bump()
-
-
-class Hook:
-    """A registered hook; `remove()` takes it off, as leaving a `with` block does."""
-
-    def __init__(self, internals: Internals, place: str, function: Callable[..., Any]) -> None:
-        self._internals, self._place, self._function = internals, place, function
-        setattr(internals, place, (*getattr(internals, place), function))
-        epoch.bump()
-
-    def remove(self) -> None:
-        """Take the hook off; a second call does nothing."""
-        hooks = list(getattr(self._internals, self._place))
-        if self._function in hooks:
-            hooks.remove(self._function)
-            setattr(self._internals, self._place, tuple(hooks))
-            epoch.bump()
-
-    def __enter__(self) -> Hook:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
-
-class Params:
-    """The holders that stand directly on a block: `block.params.weight`.
-
-    Example:
-        >>> nn.Dense(2).params.weight
-        Parameter(shape=(None, 2), dtype=float32)
-    """
-
-    def __init__(self, block: Block) -> None:
-        object.__setattr__(self, "_block", block)
-
-    def __getattr__(self, name: str) -> Any:
-        stored = dict(self._block.stored())
-        found = {path: item for path, item in members(self._block) if isinstance(item, Holder)}
-        if name in found:
-            return found[name]
-        if name in stored and any(path.startswith(f"{name}.") for path in found):
-            return _holders_of(stored[name])
-        known = ", ".join(found) or "none"
-        raise AttributeError(f"{type(self._block).__name__} has no parameter {name!r}; it has {known}")
-
-    def __getitem__(self, path: str) -> Holder:
-        holders = walk(self._block).holders
-        return holders[path] if path in holders else getattr(self, path)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._block, name, value)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(path for path, item in members(self._block) if isinstance(item, Holder))
-
-    def __dir__(self) -> list[str]:
-        return list(self)
-
-    def __repr__(self) -> str:
-        return f"Params({', '.join(f'{name}={self[name]!r}' for name in self)})"
-
-
-class Block(Node, metaclass=BlockMeta):
+class Block(Tree):
     """A layer, a group of layers, or a whole model.
 
     Subclass it, put blocks, parameters, arrays, and lists, tuples and dicts of them on `self`, and
@@ -183,22 +59,10 @@ class Block(Node, metaclass=BlockMeta):
         Zhang et al., "Dive into Deep Learning", section "Layers and Modules".
     """
 
-    _kuai: Internals
-    _is_operator: ClassVar[bool] = False
-
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Any:
-        block = super().__new__(cls)
-        object.__setattr__(block, "_kuai", Internals())
-        return block
+    _kuai_is_operator: ClassVar[bool]
 
     def __init__(self) -> None:
         super().__init__()
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls._is_operator = hasattr(cls, "backward")
-
-    # ---- what a subclass writes
 
     def forward(self, *inputs: Any, **keywords: Any) -> Any:
         """Compute the output. Every block overrides this.
@@ -226,8 +90,6 @@ class Block(Node, metaclass=BlockMeta):
             "infer_shapes(self, *inputs) to call self.params.NAME.settle(shape)"
         )
 
-    # ---- calling
-
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
         """Run the block: hooks, then `forward`, compiled where it is hybridized."""
         compiled = self._kuai.compiled
@@ -237,338 +99,28 @@ class Block(Node, metaclass=BlockMeta):
 
     def run_plain(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Run the block as plain Python, hooks and all."""
-        return self._run(inputs, keywords) if context.stack else self._start(inputs, keywords)
-
-    def _start(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """A call from outside all blocks: NumPy becomes JAX, missing values are made."""
-        inputs, keywords = jax.tree.map(_to_jax, (inputs, keywords))
-        if context.scope is None and self._kuai.ready_at != epoch.value:
-            initialize.make_ready([self], self, inputs, keywords)
-        return self._run(inputs, keywords)
-
-    def _run(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        internals = self._kuai
-        if internals.building:
-            raise BlockNotReadyError(
-                f"{type(self).__name__} was called from inside its own __init__, before it was whole; "
-                "call it after construction, or call the sub-block you need"
-            )
-        if context.visited is not None and not internals.temporary:
-            context.visited[id(self)] = self
-        mode = nullcontext() if internals.mode == "auto" else pinned_mode(internals.mode)
-        with entered(stack=(*context.stack, self)), mode:
-            try:
-                return self._forward_with_hooks(internals, inputs, keywords)
-            except Exception as error:
-                _note_place(error)
-                raise
-
-    def _forward_with_hooks(self, internals: Internals, inputs: Any, keywords: Any) -> Any:
-        for hook in internals.before:
-            changed = hook(self, inputs)
-            if changed is not None:
-                inputs = changed if isinstance(changed, tuple) else (changed,)
-        if internals.ready_at != epoch.value:
-            self._settle(inputs, keywords)
-        run = self.forward if not self._is_operator else self._operate
-        output = run(*inputs, **keywords)
-        for hook in internals.after:
-            changed = hook(self, inputs, output)
-            output = output if changed is None else changed
-        return output
-
-    def _operate(self, *inputs: Any, **keywords: Any) -> Any:
-        return run_operator(self, inputs, keywords)
-
-    def _settle(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        own = [item for _, item in members(self) if isinstance(item, Holder) and not item.ready]
-        if own and self._kuai.temporary and path_of(context.stack[0], self) is None:
-            raise RegistrationError(
-                f"{type(self).__name__} is made and called inside a forward and stands on no block: it "
-                "would have other parameters on every call; make it in __init__"
-            )
-        if any(not holder.settled for holder in own):
-            self.infer_shapes(*inputs, **keywords)
-        if own:
-            initialize.settle_here(self, [holder for holder in own if holder.settled])
-        elif not context.inferring:
-            self._kuai.ready_at = epoch.value
-
-    # ---- attributes
-
-    def __getattr__(self, name: str) -> Any:
-        slots = self.__dict__["_kuai"].slots
-        if name in slots:
-            try:
-                return resolve(slots[name])
-            except DeferredInitError as error:
-                raise DeferredInitError(f"{type(self).__name__}.{name}: {error}") from None
-        near = difflib.get_close_matches(name, [*self.__dict__, *slots], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        stored = self._kuai.slots.get(name)
-        if stored is not None and self._assigned(name, stored, value):
-            return
-        if hasattr(getattr(type(self), name, None), "__set__"):
-            object.__setattr__(self, name, value)
-            epoch.bump()
-        elif isinstance(value, ARRAY_TYPES) and context.stack and not self._kuai.building:
-            self._keep_transient(name, value)
-        else:
-            self._register(name, value)
-
-    def _assigned(self, name: str, stored: Any, value: Any) -> bool:
-        """Whether the assignment only set the array of a holder that is there."""
-        try:
-            if isinstance(stored, State) and not stored.persistent and isinstance(value, ARRAY_TYPES):
-                stored.reshape(value)
-            return written(stored, value)
-        except (ArgumentError, ShapeError, TypeError, TransformError) as error:
-            error.args = (f"{type(self).__name__}.{name}: {error}", *error.args[1:])
-            raise
-
-    def _keep_transient(self, name: str, value: Any) -> None:
-        """An array that forward puts on the block: readable afterwards, not saved, not trained."""
-        _check_name(self, name, slot=True)
-        holder = State(shape=value.shape, dtype=value.dtype, persistent=False)
-        self.__dict__.pop(name, None)
-        self._kuai.slots[name] = holder
-        holder.write(value)
-        if context.scope is not None and context.scope.dry_run is not None:
-            context.scope.dry_run.always.append(lambda: self._kuai.slots.pop(name, None) and None)
-        epoch.bump()
-
-    def _register(self, name: str, value: Any) -> None:
-        value = wrap(value)
-        is_slot = holds_arrays(value)
-        _check_name(self, name, slot=is_slot)
-        before = self.__dict__.get(name, _ABSENT)
-        if context.compiling and not self._kuai.building and not _equal(before, value):
-            raise HybridizeError(_written_while_compiling(self, name, value))
-        if isinstance(value, Holder):
-            _check_tie(self, name, self._kuai.slots.get(name), value)
-        self._log_for_dry_run(name, before, value)
-        self.__dict__.pop(name, None) if is_slot else self._kuai.slots.pop(name, None)
-        if is_slot:
-            self._kuai.slots[name] = value
-        else:
-            object.__setattr__(self, name, value)
-        epoch.bump()
-
-    def _log_for_dry_run(self, name: str, before: Any, value: Any) -> None:
-        dry_run = context.scope.dry_run if context.scope is not None else None
-        if dry_run is None or self._kuai.building or isinstance(value, (Node, Holder, list, dict, tuple)):
-            return
-        if before is _ABSENT:
-            dry_run.always.append(lambda: self.__dict__.pop(name, None))
-        else:
-            dry_run.always.append(lambda: object.__setattr__(self, name, before))
-
-    def __delattr__(self, name: str) -> None:
-        epoch.guard()
-        if name in self._kuai.slots:
-            del self._kuai.slots[name]
-        else:
-            object.__delattr__(self, name)
-        epoch.bump()
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._kuai.slots})
-
-    def stored(self) -> Iterator[tuple[str, Any]]:
-        """Every attribute of the user's as (name, stored value): holders, not arrays."""
-        yield from self._kuai.slots.items()
-        for name, value in self.__dict__.items():
-            if name != "_kuai":
-                yield name, value
-
-    def settings(self) -> tuple[Any, ...]:
-        """Mode and hooks, and the version of all block classes."""
-        internals = self._kuai
-        return internals.mode, *internals.before, None, *internals.after, BlockMeta.version
-
-    # ---- listing
-
-    @property
-    def params(self) -> Params:
-        """The holders that stand directly on this block, by attribute: `block.params.weight`."""
-        return Params(self)
-
-    def named_parameters(self, select: Any = None) -> list[tuple[str, Parameter]]:
-        """Every parameter below this block with its path, each once.
-
-        Args:
-            select: a glob over paths ("*.weight"), a compiled regular expression, a type, or a
-                predicate (path, parameter) → bool; default all.
-
-        Example:
-            >>> net = nn.Sequential(nn.Dense(2), nn.Dense(1, use_bias=False))
-            >>> [path for path, _ in net.named_parameters("*.weight")]
-            ['0.weight', '1.weight']
-        """
-        found = [(p, h) for p, h in walk(self).holders.items() if isinstance(h, Parameter)]
-        return selected(dict(found), select)
-
-    def parameters(self, select: Any = None) -> list[Parameter]:
-        """Every parameter below this block, each once; `select` as in `named_parameters`.
-
-        Example:
-            >>> len(nn.Dense(2).parameters())
-            2
-        """
-        return [parameter for _, parameter in self.named_parameters(select)]
-
-    def named_holders(self, select: Any = None) -> list[tuple[str, Holder]]:
-        """Every `Parameter`, `Constant` and `State` below this block with its path.
-
-        Example:
-            >>> [path for path, _ in nn.BatchNorm().named_holders(kuai.State)]
-            ['running_mean', 'running_var']
-        """
-        return selected(walk(self).holders, select)
-
-    def named_blocks(self, select: Any = None) -> list[tuple[str, Block]]:
-        """This block (path "") and every block below it with its dotted path, each once.
-
-        Example:
-            >>> net = nn.Sequential(nn.Dense(2), nn.Dropout(0.1))
-            >>> [path for path, _ in net.named_blocks(nn.Dense)]
-            ['0']
-        """
-        return selected(walk(self).blocks, select)
-
-    def blocks(self, select: Any = None) -> list[Block]:
-        """This block and every block below it, each once; `select` as in `named_parameters`.
-
-        Example:
-            >>> len(nn.Sequential(nn.Dense(2), nn.Dense(1)).blocks())
-            3
-        """
-        return [block for _, block in self.named_blocks(select)]
-
-    def named_children(self) -> list[tuple[str, Block]]:
-        """The blocks that stand directly on this one, with their names, each once.
-
-        Example:
-            >>> nn.Sequential(nn.Dense(2)).named_children()
-            [('0', Dense(2))]
-        """
-        found = {id(item): (name, item) for name, item in reversed(list(members(self)))
-                 if isinstance(item, Block)}  # fmt: skip
-        return list(reversed(found.values()))
-
-    def children(self) -> list[Block]:
-        """The blocks that stand directly on this one, each once.
-
-        Example:
-            >>> nn.Sequential(nn.Dense(2)).children()
-            [Dense(2)]
-        """
-        return [block for _, block in self.named_children()]
-
-    # ---- changing the tree
-
-    def get_block(self, path: str) -> Block:
-        """The block at a dotted path; "" is this block.
-
-        Raises:
-            BlockLookupError: nothing stands there (near paths are suggested).
-
-        Example:
-            >>> nn.Sequential(nn.Dense(2), nn.Dense(1)).get_block("1")
-            Dense(1)
-        """
-        return surgery.get_block(self, path)  # type: ignore[no-any-return]
-
-    def replace(self, path: str, new: Block | Callable[[Block], Block]) -> Block:
-        """Put another block at a dotted path.
-
-        Args:
-            path: where; only this place changes, a shared block stays elsewhere.
-            new: the block, or a function of the old one that returns it.
-
-        Returns:
-            This block.
-
-        Raises:
-            BlockLookupError: nothing stands at `path`.
-
-        Example:
-            >>> net = nn.Sequential(nn.Dense(2), nn.Dropout(0.5))
-            >>> net.replace("1", nn.Identity())
-            Sequential(Dense(2), Identity())
-        """
-        surgery.replace(self, path, new)
-        return self
-
-    def apply(self, function: Callable[[Block], Any]) -> Block:
-        """Call `function` on every block below this one, then on this one; return this block.
-
-        Example:
-            >>> seen = []
-            >>> net = nn.Sequential(nn.Dense(1)).apply(lambda b: seen.append(type(b).__name__))
-            >>> seen
-            ['Dense', 'Sequential']
-        """
-        for block in reversed(self.blocks()):
-            function(block)
-        return self
-
-    def freeze(self, select: Any = None) -> Block:
-        """Stop training of the parameters below this block, or of a selection; return this block.
-
-        Example:
-            >>> net = nn.Dense(2).freeze()
-            >>> [p.trainable for p in net.parameters()]
-            [False, False]
-        """
-        for parameter in self.parameters(select):
-            parameter.trainable = False
-        return self
-
-    def unfreeze(self, select: Any = None) -> Block:
-        """Train the parameters below this block again, or a selection; return this block.
-
-        Example:
-            >>> [p.trainable for p in nn.Dense(2).freeze().unfreeze("bias").parameters()]
-            [False, True]
-        """
-        for parameter in self.parameters(select):
-            parameter.trainable = True
-        return self
-
-    def astype(self, dtype: Any) -> Block:
-        """Cast every floating parameter, constant and state below this block; return this block.
-
-        Example:
-            >>> net = nn.Dense(2).astype(jnp.bfloat16)
-            >>> net.params.weight.dtype
-            dtype(bfloat16)
-        """
-        for _, holder in self.named_holders():
-            if jnp.issubdtype(holder.dtype, jnp.floating):
-                holder.cast(dtype)
-        return self
+        run = calling.run if context.stack else calling.start
+        return run(self, inputs, keywords)
 
     # ---- modes and hooks
 
     @property
     def mode(self) -> Mode:
-        """"auto" (as the transforms and contexts say), "train" or "eval" (pinned)."""
+        """The pinned mode: "train", "eval", or "auto" (as the transforms and contexts say)."""
         return self._kuai.mode
 
     @mode.setter
     def mode(self, mode: Mode) -> None:
         if mode not in ("auto", "train", "eval"):
-            raise ArgumentError(f"{type(self).__name__}.mode: expected 'auto', 'train' or 'eval', got {mode!r}")
+            raise ArgumentError(
+                f"{type(self).__name__}.mode: expected 'auto', 'train' or 'eval', got {mode!r}"
+            )
         for block in self.blocks():
             block._kuai.mode = "auto"
         self._kuai.mode = mode
         epoch.bump()
 
-    def train(self) -> Block:
+    def train(self) -> Self:
         """Pin this block and all below it to train mode; `mode = "auto"` lets go. Return this block.
 
         Example:
@@ -578,7 +130,7 @@ class Block(Node, metaclass=BlockMeta):
         self.mode = "train"
         return self
 
-    def eval(self) -> Block:
+    def eval(self) -> Self:
         """Pin this block and all below it to eval mode; `mode = "auto"` lets go. Return this block.
 
         Example:
@@ -626,8 +178,13 @@ class Block(Node, metaclass=BlockMeta):
     # ---- values
 
     def initialize(
-        self, *, seed: int | None = None, init: Any = None, sample: Any = None, force: bool = False
-    ) -> Block:
+        self,
+        *,
+        seed: int | None = None,
+        init: Any = None,
+        sample: Any = None,
+        force: bool = False,
+    ) -> Self:
         """Make the values of all parameters below this block, where their shapes are known.
 
         A value depends on the seed and on the parameter's path below this block, on nothing else.
@@ -673,7 +230,7 @@ class Block(Node, metaclass=BlockMeta):
         """
         weights.save(self, path)
 
-    def load(self, path: Any, *, strict: bool = True) -> Block:
+    def load(self, path: Any, *, strict: bool = True) -> Self:
         """Load what `save` wrote; shapes that are not known yet are settled by the file.
 
         Args:
@@ -708,9 +265,9 @@ class Block(Node, metaclass=BlockMeta):
             >>> dx.tolist(), dparams["bias"].tolist()
             ([[1.0, 1.0]], [1.0])
         """
-        return autograd.vjp(self, inputs, keywords)
+        return pullback.vjp(self, inputs, keywords)
 
-    def hybridize(self, active: bool = True) -> Block:
+    def hybridize(self, active: bool = True) -> Self:
         """Compile this block: from here on one XLA program for each signature of a call.
 
         A change of anything that forward can read on a block recompiles. Blocks inside need no
@@ -731,7 +288,7 @@ class Block(Node, metaclass=BlockMeta):
             (1, 2)
         """
         self._kuai.hybrid = {} if active else None
-        self._compile()
+        self._kuai_compile()
         return self
 
     @property
@@ -739,7 +296,7 @@ class Block(Node, metaclass=BlockMeta):
         """Whether calls of this block are compiled."""
         return self._kuai.compiled is not None
 
-    def _compile(self) -> None:
+    def _kuai_compile(self) -> None:
         compile_block = extensions.registered.compile_block
         active = self._kuai.hybrid is not None and compile_block is not None
         self._kuai.compiled = compile_block(self) if active and compile_block else None
@@ -747,7 +304,7 @@ class Block(Node, metaclass=BlockMeta):
 
     # ---- copying and showing
 
-    def copy(self) -> Block:
+    def copy(self) -> Self:
         """An independent copy: parameters of its own with the same values, ties kept inside it.
 
         Example:
@@ -758,19 +315,6 @@ class Block(Node, metaclass=BlockMeta):
             1.0
         """
         return copy.deepcopy(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        state["_kuai"] = copy.copy(self._kuai)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if self._kuai.hybrid is not None:
-            self._compile()
-
-    def __repr__(self) -> str:
-        return represent(self)
 
     def summary(self, *inputs: Any) -> Any:
         """A table of the tree: shapes, parameters, FLOPs; prints, and shows in notebooks.
@@ -785,8 +329,17 @@ class Block(Node, metaclass=BlockMeta):
         """
         return _registered("summarize")(self, inputs)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self._kuai.hybrid is not None:
+            self._kuai_compile()
+
+    def __repr__(self) -> str:
+        return represent(self)
+
     def _repr_html_(self) -> str:
-        return _registered("to_html")(self)  # type: ignore[no-any-return]
+        html: str = _registered("to_html")(self)
+        return html
 
     @property
     def __jax_array__(self) -> Any:
@@ -797,85 +350,8 @@ class Block(Node, metaclass=BlockMeta):
         )
 
 
-_ABSENT = object()
-_RESERVED = frozenset(name for name in dir(Block) if not name.startswith("__")) - {"forward", "infer_shapes"}
-
-
 def _registered(name: str) -> Callable[..., Any]:
-    function = getattr(extensions.registered, name)
+    function: Callable[..., Any] | None = getattr(extensions.registered, name)
     if function is None:
         raise TransformError(f"{name} needs kuai.show; import kuai, not a part of it")
-    return function  # type: ignore[no-any-return]
-
-
-def _brief(value: Any) -> Any:
-    """What `repr` may show of a constructor's argument, without keeping big things alive."""
-    return value if isinstance(value, (int, float, str, bool, type(None))) else _Elided(type(value).__name__)
-
-
-class _Elided:
-    """Stands in a repr for an argument that was not kept."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"<{self.name}>"
-
-
-def _holders_of(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _holders_of(item) for key, item in dict.items(value)}
-    if isinstance(value, (list, tuple)):
-        items = list.__iter__(value) if isinstance(value, list) else value
-        return [_holders_of(item) for item in items]
-    return value
-
-
-def _to_jax(leaf: Any) -> Any:
-    return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf
-
-
-def _check_name(block: Block, name: str, *, slot: bool) -> None:
-    where = f"{type(block).__name__}.{name}"
-    if name in _RESERVED:
-        raise RegistrationError(f"{where}: {name!r} is a name of kuai.Block itself; choose another")
-    if slot and hasattr(type(block), name):
-        raise RegistrationError(
-            f"{where}: the class has an attribute {name!r}, which would hide the array; rename one"
-        )
-
-
-def _check_tie(block: Block, name: str, old: Any, new: Holder) -> None:
-    if not isinstance(old, Holder):
-        return
-    fits = len(old.shape) == len(new.shape) and all(
-        a is None or b is None or a == b for a, b in zip(old.shape, new.shape, strict=True)
-    )
-    if not fits:
-        raise ShapeError(
-            f"{type(block).__name__}.{name}: expected a parameter of shape {old.shape} to tie to, got "
-            f"{new.shape}; transpose in forward, or delete the attribute first"
-        )
-
-
-def _equal(before: Any, value: Any) -> bool:
-    return before is value or (type(before) is type(value) and not isinstance(value, Node) and bool(before == value))
-
-
-def _written_while_compiling(block: Block, name: str, value: Any) -> str:
-    return (
-        f"{here()}: forward assigns {type(value).__name__} to self.{name} while it is being compiled: "
-        f"that would happen once, not on every call; make it an array kept in kuai.State, or call "
-        "hybridize(False)"
-    )
-
-
-def _note_place(error: Exception) -> None:
-    """Say once, on the way out, in which block an error arose."""
-    if isinstance(error, initialize.Unbound) or hasattr(error, "_kuai_place"):
-        return
-    place = here()
-    error._kuai_place = place  # type: ignore[attr-defined]  # a mark of ours, for hybrid.errors
-    if place not in str(error):
-        error.add_note(f"in block {place}")
+    return function

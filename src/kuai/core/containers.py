@@ -91,8 +91,8 @@ class _Collection(Block):
         """The name of each block: its own, or its position."""
         return [str(i) if name is None else name for i, name in enumerate(self._names)]
 
-    def stored(self) -> Iterator[tuple[str, Any]]:
-        for name, value in super().stored():
+    def _kuai_stored(self) -> Iterator[tuple[str, Any]]:
+        for name, value in super()._kuai_stored():
             if name not in ("_names", "_blocks"):
                 yield name, value
         yield from zip(self.names(), list.__iter__(self._blocks), strict=True)

@@ -65,7 +65,7 @@ def _arguments(block: Any) -> tuple[list[str], list[Any]]:
 
 def _value(block: Any, parameter: inspect.Parameter, given: Any, keywords: dict[str, Any]) -> Any:
     """The argument as the block holds it now under the same name, else as it was given."""
-    stored = dict(block.stored()).get(parameter.name, parameter.empty)
+    stored = dict(block._kuai_stored()).get(parameter.name, parameter.empty)
     if stored is not parameter.empty and not isinstance(stored, Holder):
         return stored
     return keywords.get(parameter.name, given)

@@ -6,32 +6,21 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from kuai.core.tree import Node, members, walk
+from kuai.core.stored import rebuilt
+from kuai.core.tree import Node, canonical, members, walk
 from kuai.errors import ArgumentError, BlockLookupError
 
 
-def get_block(root: Node, path: str) -> Node:
+def get_block(root: Node, path: str) -> Any:
     """The block at `path` below `root`, by its first path or an alias."""
     found = walk(root)
-    first = _canonical(path, found.aliases)
+    first = canonical(path, found.aliases)
     if first in found.blocks:
         return found.blocks[first]
     near = difflib.get_close_matches(path, list(found.blocks), n=3) or list(found.blocks)[1:6]
     raise BlockLookupError(
         f"{type(root).__name__}: no block stands at {path!r}; near it are {', '.join(near) or 'none'}"
     )
-
-
-def _canonical(path: str, aliases: dict[str, str]) -> str:
-    """The first path of what stands at `path`, whose leading part may be an alias."""
-    for _ in range(path.count(".") + 2):
-        head = path
-        while head and head not in aliases:
-            head = head.rpartition(".")[0]
-        if not head:
-            return path
-        path = (aliases[head] + path[len(head) :]).lstrip(".")
-    return path
 
 
 def replace(root: Node, path: str, new: Node | Callable[[Any], Any]) -> None:
@@ -44,8 +33,13 @@ def replace(root: Node, path: str, new: Node | Callable[[Any], Any]) -> None:
         raise ArgumentError(f"replace {path!r}: expected a Block, got {type(block).__name__}")
     owner, rest = _owner(root, path)
     name, _, inner = rest.partition(".")
-    stored = dict(owner.stored())
-    setattr(owner, name, _with(stored[name], inner, block) if inner else block)
+    if not inner:
+        setattr(owner, name, block)
+        return
+    container = dict(owner._kuai_stored())[name]
+    changed = _with(container, inner, block)
+    if changed is not container:
+        setattr(owner, name, changed)
 
 
 def _owner(root: Node, path: str) -> tuple[Node, str]:
@@ -62,23 +56,29 @@ def _owner(root: Node, path: str) -> tuple[Node, str]:
 
 def _with(container: Any, path: str, block: Node) -> Any:
     """`container` with `block` at `path`: changed in place, or rebuilt where it is a tuple."""
-    key, _, rest = path.partition(".")
-    if isinstance(container, dict):
-        key = next(k for k in container if str(k) == key)
-    elif not hasattr(container, "_fields"):
-        key = int(key)  # type: ignore[assignment]  # an index
+    step, _, rest = path.partition(".")
+    key = _key(container, step)
+    stored = _base(container).__getitem__(container, key)
+    new = _with(stored, rest, block) if rest else block
     if isinstance(container, tuple):
-        return _with_in_tuple(container, key, rest, block)
-    stored = dict.__getitem__(container, key) if isinstance(container, dict) else list.__getitem__(container, key)  # type: ignore[call-overload]  # an index
-    container[key] = _with(stored, rest, block) if rest else block
+        return rebuilt(container, [new if i == key else x for i, x in enumerate(_raw(container))])
+    if new is not stored:
+        container[key] = new
     return container
 
 
-def _with_in_tuple(container: tuple[Any, ...], key: Any, rest: str, block: Node) -> tuple[Any, ...]:
-    names = list(getattr(container, "_fields", range(len(container))))
-    items = list(container)
-    place = names.index(key)
-    items[place] = _with(items[place], rest, block) if rest else block
-    make = getattr(type(container), "_make", None)
-    return make(items) if make else tuple(items)
+def _base(container: Any) -> Any:
+    """The class whose methods give items as they are stored."""
+    return next(kind for kind in (dict, list, tuple) if isinstance(container, kind))
 
+
+def _raw(container: tuple[Any, ...]) -> list[Any]:
+    return list(tuple.__iter__(container))
+
+
+def _key(container: Any, step: str) -> Any:
+    """The key or index that a step of a path stands for."""
+    if isinstance(container, dict):
+        return next(key for key in container if str(key) == step)
+    names = getattr(container, "_fields", None)
+    return names.index(step) if names else int(step)

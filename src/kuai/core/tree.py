@@ -6,16 +6,18 @@ path on which a depth-first walk meets it; further paths are its aliases.
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import re
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from kuai.core.context import context
 from kuai.core.parameter import Holder
-from kuai.errors import RegistrationError
+from kuai.errors import ArgumentError, RegistrationError
 
 Select = "str | re.Pattern[str] | type | tuple[type, ...] | Callable[[str, Any], bool] | None"
 
@@ -23,13 +25,11 @@ Select = "str | re.Pattern[str] | type | tuple[type, ...] | Callable[[str, Any],
 class Node:
     """What this module knows of a Block: its stored attributes."""
 
-    __kuai_block__ = True
-
-    def stored(self) -> Iterator[tuple[str, Any]]:
-        """Every attribute of the user's, (name, stored value)."""
+    def _kuai_stored(self) -> Iterator[tuple[str, Any]]:
+        """Every attribute of the user's, (name, stored value): holders, not arrays."""
         raise NotImplementedError
 
-    def settings(self) -> tuple[Any, ...]:
+    def _kuai_settings(self) -> tuple[Any, ...]:
         """What else shapes a call: mode, hooks."""
         raise NotImplementedError
 
@@ -55,7 +55,7 @@ def join(prefix: str, name: Any) -> str:
 
 def members(node: Node) -> Iterator[tuple[str, Node | Holder]]:
     """The blocks and holders that stand directly on a block, with their names below it."""
-    for name, value in node.stored():
+    for name, value in node._kuai_stored():
         yield from _leaves(name, value)
 
 
@@ -72,6 +72,17 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Node | Holder]]:
     elif isinstance(value, dict):
         for key, item in dict.items(value):
             yield from _leaves(join(path, key), item)
+    elif isinstance(value, (set, frozenset, deque)):
+        _check_closed(path, value)
+
+
+def _check_closed(path: str, container: Any) -> None:
+    found = next((item for item in container if isinstance(item, (Node, Holder))), None)
+    if found is not None:
+        raise RegistrationError(
+            f"{path}: a {type(container).__name__} cannot hold a {type(found).__name__}: it would "
+            "not be registered; use a list, a tuple or a dict"
+        )
 
 
 def walk(root: Node, prefix: str = "") -> Walk:
@@ -82,20 +93,36 @@ def walk(root: Node, prefix: str = "") -> Walk:
     """
     found = Walk({}, {}, {})
     first: dict[int, str] = {}
+    taken: set[str] = set()
     pending: list[tuple[str, Node | Holder]] = [(prefix, root)]
     while pending:
         path, item = pending.pop()
+        if path in taken:
+            raise RegistrationError(f"two members have the path {path!r}; rename one of them")
+        taken.add(path)
         if id(item) in first:
             found.aliases[path] = first[id(item)]
             continue
-        table: dict[str, Any] = found.holders if isinstance(item, Holder) else found.blocks
-        if path in table or path in found.aliases:
-            raise RegistrationError(f"two members have the path {path!r}; rename one of the keys")
         first[id(item)] = path
-        table[path] = item
-        if isinstance(item, Node):
-            pending.extend(reversed([(join(path, name), child) for name, child in members(item)]))
+        if isinstance(item, Holder):
+            found.holders[path] = item
+        else:
+            found.blocks[path] = item
+            below = [(join(path, name), child) for name, child in members(item)]
+            pending.extend(reversed(below))
     return found
+
+
+def canonical(path: str, aliases: dict[str, str]) -> str:
+    """The path under which a thing is listed, from one whose leading part may be an alias."""
+    for _ in range(path.count(".") + 2):
+        head = path
+        while head and head not in aliases:
+            head = head.rpartition(".")[0]
+        if not head:
+            return path
+        path = (aliases[head] + path[len(head) :]).lstrip(".")
+    return path
 
 
 def selected(items: dict[str, Any], select: Any) -> list[tuple[str, Any]]:
@@ -113,7 +140,18 @@ def matches(select: Any, path: str, item: Any) -> bool:
         return select.search(path) is not None
     if isinstance(select, (type, tuple)):
         return isinstance(item, select)
+    if not callable(select):
+        raise ArgumentError(
+            "select: expected a glob, a compiled regular expression, a type or a function (path, "
+            f"item), got {type(select).__name__} {select!r}"
+        )
     return bool(select(path, item))
+
+
+def nothing_selected(where: str, select: Any, paths: list[str]) -> str:
+    """The message for a selection that selects nothing."""
+    near = difflib.get_close_matches(str(select), paths, n=3) or paths[:5]
+    return f"{where}: {select!r} selects no parameter; there are {', '.join(near) or 'none'}"
 
 
 def path_of(root: Node, item: Node | Holder) -> str | None:
@@ -133,7 +171,11 @@ def here() -> str:
         return type(root).__name__
     path = path_of(root, current)
     inner = type(current).__name__
-    return f"{type(root).__name__}: {path} ({inner})" if path is not None else f"{inner} in {type(root).__name__}"
+    return (
+        f"{type(root).__name__}: {path} ({inner})"
+        if path is not None
+        else f"{inner} in {type(root).__name__}"
+    )
 
 
 def fingerprint(roots: tuple[Node, ...]) -> tuple[list[Holder], list[Any]]:
@@ -151,12 +193,21 @@ def fingerprint(roots: tuple[Node, ...]) -> tuple[list[Holder], list[Any]]:
             _block_tokens(value, blocks, tokens, pending)
         elif isinstance(value, Holder):
             number = holders.setdefault(value, len(holders))
-            tokens += [number, type(value), value.shape, str(value.dtype), value.trainable, weakref.ref(value)]
+            tokens += [
+                number,
+                type(value),
+                value.shape,
+                str(value.dtype),
+                value.trainable,
+                weakref.ref(value),
+            ]
         elif isinstance(value, dict):
             tokens += [type(value), len(value), tuple(value)]
             pending.extend(reversed(list(dict.values(value))))
         elif isinstance(value, (list, tuple)):
-            items = list(tuple.__iter__(value) if isinstance(value, tuple) else list.__iter__(value))
+            items = list(
+                tuple.__iter__(value) if isinstance(value, tuple) else list.__iter__(value)
+            )
             tokens += [type(value), len(items)]
             pending.extend(reversed(items))
         elif isinstance(value, (set, frozenset)):
@@ -171,8 +222,8 @@ def _block_tokens(block: Node, seen: dict[int, int], tokens: list[Any], pending:
         tokens += [Node, seen[id(block)]]
         return
     seen[id(block)] = len(seen)
-    tokens += [type(block), weakref.ref(block), *block.settings()]
-    stored = list(block.stored())
+    tokens += [type(block), weakref.ref(block), *block._kuai_settings()]
+    stored = list(block._kuai_stored())
     tokens.append(tuple(name for name, _ in stored))
     pending.extend(reversed([value for _, value in stored]))
 

@@ -2,7 +2,7 @@
 
 A list, tuple or dict assigned to a block is copied, at any depth, into these. Arrays in them become
 Constants; reading an item gives the array, as reading an attribute does. Every change bumps the
-structure epoch.
+structure epoch after it was made, and is undone after a dry run.
 """
 
 from __future__ import annotations
@@ -12,95 +12,49 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import numpy as np
 
-from kuai.core.context import epoch
-from kuai.core.parameter import ARRAY_TYPES, Constant, Holder
-from kuai.errors import RegistrationError
+from kuai.core.admission import check_keys, check_overwritten, check_tie, refuse_members
+from kuai.core.changes import adding_mutator, current_dry_run, mutator
+from kuai.core.context import context
+from kuai.core.parameter import ARRAY_TYPES, Constant, Holder, State
+from kuai.core.stored import only_writes, rebuilt, resolve, written
 
 
-def wrap(value: Any) -> Any:
-    """What is stored for `value`: arrays as Constants, containers as watched copies."""
+def wrap(value: Any, keep: Callable[[Any], Holder] | None = None) -> Any:
+    """What is stored for `value`: arrays in holders, containers as watched copies.
+
+    Args:
+        value: anything.
+        keep: what an array becomes; default a Constant, or inside a forward a State that is not
+            saved.
+    """
     if isinstance(value, ARRAY_TYPES):
-        return Constant(value)
+        return (keep or _holder)(value)
     kind = type(value)
     if kind is list or kind is WatchedList:
-        return WatchedList(value if kind is list else list.__iter__(value))
+        return WatchedList(list.__iter__(value), keep)
     if kind in (dict, OrderedDict, WatchedDict):
-        return WatchedDict(dict.items(value))
+        return WatchedDict(dict.items(value), keep)
     if kind is set or kind is WatchedSet:
-        return WatchedSet(_without_members(value))
+        return WatchedSet(value)
     if isinstance(value, tuple):
-        return _rebuilt(value, [wrap(item) for item in tuple.__iter__(value)])
-    if isinstance(value, (list, dict, set, frozenset)) or kind.__name__ == "deque":
-        _without_members(value)
+        return rebuilt(value, [wrap(item, keep) for item in tuple.__iter__(value)])
+    refuse_members(value)
     return value
 
 
-def resolve(value: Any) -> Any:
-    """What the user reads for a stored value: a holder's array, a tuple with arrays in it."""
-    if isinstance(value, Holder):
-        return value.read()
-    if isinstance(value, tuple) and holds_arrays(value):
-        return _rebuilt(value, [resolve(item) for item in value])
-    return value
-
-
-def holds_arrays(value: Any) -> bool:
-    """Whether reading `value` must go through `resolve`."""
-    return isinstance(value, Holder) or (isinstance(value, tuple) and any(map(holds_arrays, value)))
-
-
-def _rebuilt(original: tuple[Any, ...], items: list[Any]) -> tuple[Any, ...]:
-    if all(new is old for new, old in zip(items, original, strict=True)):
-        return original
-    make = getattr(type(original), "_make", None)
-    return make(items) if make else tuple(items)
-
-
-def _without_members(container: Any) -> Any:
-    """The container, if no block and no array is in it: they would be lost there."""
-    items = container.values() if isinstance(container, dict) else container
-    for item in items:
-        if isinstance(item, (Holder, *ARRAY_TYPES)) or hasattr(type(item), "__kuai_block__"):
-            raise RegistrationError(
-                f"a {type(container).__name__} cannot hold a {type(item).__name__}: it would not be "
-                "registered; use a list, a tuple or a dict"
-            )
-    return container
-
-
-def _watched(base: type, name: str) -> Callable[..., Any]:
-    """A mutator of `base` that bumps the epoch."""
-    original = getattr(base, name)
-
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        epoch.guard()
-        try:
-            return original(self, *args, **kwargs)
-        finally:
-            epoch.bump()
-
-    method.__name__, method.__doc__ = name, original.__doc__
-    return method
-
-
-def written(stored: Any, value: Any) -> bool:
-    """Whether assigning `value` over `stored` sets a holder's array, and did so here."""
-    if not isinstance(stored, Holder) or not isinstance(value, (*ARRAY_TYPES, *_NUMBERS)):
-        return False
-    stored.write(value)
-    return True
-
-
-_NUMBERS = (int, float, complex, np.generic)
+def _holder(array: Any) -> Holder:
+    return State(array, persistent=False) if context.stack else Constant(array)
 
 
 class WatchedList(list):  # type: ignore[type-arg]  # holds anything
     """A list on a block."""
 
-    def __init__(self, items: Any = ()) -> None:
-        super().__init__(map(wrap, items))
+    __slots__ = ("born",)
+
+    def __init__(self, items: Any = (), keep: Callable[[Any], Holder] | None = None) -> None:
+        self.born = id(current_dry_run())
+        super().__init__([wrap(item, keep) for item in items])
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)
@@ -114,38 +68,29 @@ class WatchedList(list):  # type: ignore[type-arg]  # holds anything
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice):
-            epoch.guard()
-            super().__setitem__(index, list(map(wrap, value)))
-            epoch.bump()
-        elif not written(super().__getitem__(index), value):
-            epoch.guard()
-            super().__setitem__(index, wrap(value))
-            epoch.bump()
+            self._set(index, [wrap(item) for item in value])
+            return
+        stored = super().__getitem__(index)
+        if not written(stored, value):
+            check_overwritten(f"item {index}", stored, value)
+            check_tie(f"item {index}", stored, value)
+            self._set(index, wrap(value))
 
     def append(self, value: Any) -> None:
-        epoch.guard()
-        super().append(wrap(value))
-        epoch.bump()
+        self._append(wrap(value))
 
     def insert(self, index: Any, value: Any) -> None:
-        epoch.guard()
-        super().insert(index, wrap(value))
-        epoch.bump()
+        self._insert(index, wrap(value))
 
     def extend(self, items: Any) -> None:
-        epoch.guard()
-        super().extend(list(map(wrap, items)))
-        epoch.bump()
+        self._extend([wrap(item) for item in items])
 
     def __iadd__(self, items: Any) -> WatchedList:  # type: ignore[override,misc]  # as list does
         self.extend(items)
         return self
 
     def pop(self, index: Any = -1) -> Any:
-        epoch.guard()
-        found = super().pop(index)
-        epoch.bump()
-        return resolve(found)
+        return resolve(self._pop(index))
 
     def __add__(self, other: Any) -> list[Any]:  # type: ignore[override]  # a plain list
         return list(self) + list(other)
@@ -164,22 +109,35 @@ class WatchedList(list):  # type: ignore[type-arg]  # holds anything
     def __reduce__(self) -> tuple[Any, ...]:
         return WatchedList, (), None, list.__iter__(self)
 
-    __imul__ = _watched(list, "__imul__")
-    __delitem__ = _watched(list, "__delitem__")
-    clear = _watched(list, "clear")
-    remove = _watched(list, "remove")
-    reverse = _watched(list, "reverse")
-    sort = _watched(list, "sort")
+    _set = mutator(list, "__setitem__")
+    _append = mutator(list, "append")
+    _insert = mutator(list, "insert")
+    _extend = mutator(list, "extend")
+    _pop = mutator(list, "pop")
+    __imul__ = mutator(list, "__imul__")
+    __delitem__ = mutator(list, "__delitem__")
+    clear = mutator(list, "clear")
+    remove = mutator(list, "remove")
+    reverse = mutator(list, "reverse")
+    sort = mutator(list, "sort")
 
 
 class WatchedDict(dict):  # type: ignore[type-arg]  # holds anything
     """A dict on a block."""
 
-    def __init__(self, items: Any = ()) -> None:
-        super().__init__((key, wrap(value)) for key, value in items)
+    __slots__ = ("born",)
+
+    def __init__(self, items: Any = (), keep: Callable[[Any], Holder] | None = None) -> None:
+        self.born = id(current_dry_run())
+        super().__init__((key, wrap(value, keep)) for key, value in items)
+        check_keys(self)
 
     def __getitem__(self, key: Any) -> Any:
         return resolve(super().__getitem__(key))
+
+    def __iter__(self) -> Iterator[Any]:
+        """The keys. Overridden so that `dict(self)` and `**self` read items as `self[key]` does."""
+        return super().__iter__()
 
     def get(self, key: Any, default: Any = None) -> Any:
         return self[key] if key in self else default
@@ -191,21 +149,34 @@ class WatchedDict(dict):  # type: ignore[type-arg]  # holds anything
         return [(key, resolve(value)) for key, value in super().items()]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if not written(super().get(key), value):
-            epoch.guard()
-            super().__setitem__(key, wrap(value))
-            epoch.bump()
+        self.update({key: value})
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        for key, value in dict(*args, **kwargs).items():
-            self[key] = value
+        """Set several items, after all of them were checked."""
+        fresh = {}
+        stored = dict(dict.items(self))
+        changes = dict(*args, **kwargs)
+        for key, value in changes.items():
+            if not only_writes(stored.get(key), value):
+                check_overwritten(f"item {key!r}", stored.get(key), value)
+                check_tie(f"item {key!r}", stored.get(key), value)
+                fresh[key] = wrap(value)
+        check_keys({**stored, **fresh})
+        for key in changes:
+            if key not in fresh:
+                written(stored[key], changes[key])
+        if fresh:
+            self._update(fresh)
 
     def __ior__(self, other: Any) -> WatchedDict:  # type: ignore[override,misc]  # as dict does
         self.update(other)
         return self
 
     def __or__(self, other: Any) -> dict[Any, Any]:  # type: ignore[override]  # a plain dict
-        return {**dict(self.items()), **other}
+        return {**self, **other}
+
+    def __ror__(self, other: Any) -> dict[Any, Any]:  # type: ignore[override]  # a plain dict
+        return {**other, **self}
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         if key not in self:
@@ -213,46 +184,56 @@ class WatchedDict(dict):  # type: ignore[type-arg]  # holds anything
         return self[key]
 
     def pop(self, key: Any, *default: Any) -> Any:
-        epoch.guard()
-        found = super().pop(key, *default)
-        epoch.bump()
-        return resolve(found)
+        return resolve(self._pop(key, *default))
 
     def popitem(self) -> tuple[Any, Any]:
-        epoch.guard()
-        key, value = super().popitem()
-        epoch.bump()
+        key, value = self._popitem()
         return key, resolve(value)
 
     def copy(self) -> dict[Any, Any]:
-        return dict(self.items())
+        return dict(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return WatchedDict, (), None, None, iter(dict.items(self))
 
-    __delitem__ = _watched(dict, "__delitem__")
-    clear = _watched(dict, "clear")
+    _update = mutator(dict, "update")
+    _pop = mutator(dict, "pop")
+    _popitem = mutator(dict, "popitem")
+    __delitem__ = mutator(dict, "__delitem__")
+    clear = mutator(dict, "clear")
 
 
 class WatchedSet(set):  # type: ignore[type-arg]  # holds anything
     """A set on a block: plain values only."""
 
+    __slots__ = ("born",)
+
+    def __init__(self, items: Any = ()) -> None:
+        self.born = id(current_dry_run())
+        super().__init__(items)
+        refuse_members(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return WatchedSet, (list(self),)
 
-    add = _watched(set, "add")
-    clear = _watched(set, "clear")
-    discard = _watched(set, "discard")
-    pop = _watched(set, "pop")
-    remove = _watched(set, "remove")
-    update = _watched(set, "update")
-    __ior__ = _watched(set, "__ior__")
-    __iand__ = _watched(set, "__iand__")
-    __isub__ = _watched(set, "__isub__")
-    __ixor__ = _watched(set, "__ixor__")
-    difference_update = _watched(set, "difference_update")
-    intersection_update = _watched(set, "intersection_update")
-    symmetric_difference_update = _watched(set, "symmetric_difference_update")
+    def add(self, item: Any) -> None:
+        self.update([item])
+
+    def copy(self) -> set[Any]:
+        return set(self)
+
+    update = adding_mutator(set, "update")
+    __ior__ = adding_mutator(set, "__ior__")
+    __ixor__ = adding_mutator(set, "__ixor__")
+    symmetric_difference_update = adding_mutator(set, "symmetric_difference_update")
+    clear = mutator(set, "clear")
+    discard = mutator(set, "discard")
+    pop = mutator(set, "pop")
+    remove = mutator(set, "remove")
+    __iand__ = mutator(set, "__iand__")
+    __isub__ = mutator(set, "__isub__")
+    difference_update = mutator(set, "difference_update")
+    intersection_update = mutator(set, "intersection_update")
 
 
 def _flatten_dict(watched: WatchedDict) -> tuple[list[Any], tuple[Any, ...]]:

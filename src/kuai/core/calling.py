@@ -1,0 +1,90 @@
+"""A call of a block as plain Python: hooks, shapes, forward, and where an error arose."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kuai.core import initialize
+from kuai.core.context import context, entered, epoch
+from kuai.core.hooks import changed_inputs, changed_output
+from kuai.core.modes import pinned_mode
+from kuai.core.operator import run_operator
+from kuai.core.parameter import Holder
+from kuai.core.tree import here, members, path_of
+from kuai.errors import BlockNotReadyError, RegistrationError
+
+
+def start(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """A call from outside all blocks: NumPy becomes JAX, missing values are made."""
+    inputs, keywords = jax.tree.map(_to_jax, (inputs, keywords))
+    if context.scope is None and block._kuai.ready_at != epoch.value:
+        initialize.make_ready([block], block, inputs, keywords)
+    return run(block, inputs, keywords)
+
+
+def run(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """A call from inside another block, or the rest of one from outside."""
+    internals = block._kuai
+    if internals.building:
+        raise BlockNotReadyError(
+            f"{type(block).__name__} was called from inside its own __init__, before it was whole; "
+            "call it after construction, or call the sub-block you need"
+        )
+    if context.visited is not None and not internals.temporary:
+        context.visited[id(block)] = block
+    mode = nullcontext() if internals.mode == "auto" else pinned_mode(internals.mode)
+    with entered(stack=(*context.stack, block)), mode:
+        try:
+            return _forward_with_hooks(block, inputs, keywords)
+        except Exception as error:
+            _note_place(error)
+            raise
+
+
+def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
+    internals = block._kuai
+    if internals.before:
+        inputs = changed_inputs(internals.before, block, inputs)
+    if internals.ready_at != epoch.value:
+        _settle(block, inputs, keywords)
+    if block._kuai_is_operator:
+        output = run_operator(block, inputs, keywords)
+    else:
+        output = block.forward(*inputs, **keywords)
+    if internals.after:
+        output = changed_output(internals.after, block, inputs, output)
+    return output
+
+
+def _settle(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    own = [item for _, item in members(block) if isinstance(item, Holder) and not item.ready]
+    if own and block._kuai.temporary and path_of(context.stack[0], block) is None:
+        raise RegistrationError(
+            f"{type(block).__name__} is made and called inside a forward and stands on no block: it "
+            "would have other parameters on every call; make it in __init__"
+        )
+    if any(not holder.settled for holder in own):
+        block.infer_shapes(*inputs, **keywords)
+    if own:
+        initialize.settle_here(block, [holder for holder in own if holder.settled])
+    elif not context.inferring:
+        block._kuai.ready_at = epoch.value
+
+
+def _to_jax(leaf: Any) -> Any:
+    return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
+def _note_place(error: Exception) -> None:
+    """Say once, on the way out, in which block an error arose."""
+    if hasattr(error, "_kuai_place"):
+        return
+    place = here()
+    error._kuai_place = place  # type: ignore[attr-defined]  # a mark of ours, for hybrid.errors
+    if place not in str(error):
+        error.add_note(f"in block {place}")
