@@ -23,7 +23,8 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 GOLDENS = Path(__file__).parent / "tests" / "goldens"
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-install_import_hook("kuai", "beartype.beartype")  # so kuai is imported inside functions below
+# The modules of array functions; so kuai is imported inside functions below.
+install_import_hook(["kuai.nn", "kuai.train.losses", "kuai.train.metrics"], "beartype.beartype")
 
 # No test may depend on how fast the machine is, and CI must find what it found before.
 hypothesis.settings.register_profile(
