@@ -102,7 +102,7 @@ def _expanded(where: str, weights: Any, losses: jax.Array) -> jax.Array:
 def refused(
     where: str, losses: jax.Array, weights: Any, wrong: Any, allowed: str, targets: Any
 ) -> jax.Array:
-    """Raise for wrong targets whose values are known; give NaN for them while tracing.
+    """The losses, but NaN for wrong targets while tracing; raise for those that are known.
 
     Args:
         where: the loss.
@@ -114,11 +114,19 @@ def refused(
     """
     if weights is not None:
         wrong = wrong & (_expanded(where, weights, losses) != 0)
+    check_targets(where, wrong, allowed, targets)
+    if not isinstance(wrong, jax.core.Tracer):
+        return losses
+    return jnp.where(wrong, jnp.full_like(losses, jnp.nan), losses)
+
+
+def check_targets(where: str, wrong: Any, allowed: str, targets: Any) -> None:
+    """Raise where a target is wrong and known to be."""
     if isinstance(wrong, jax.core.Tracer):
-        return jnp.where(wrong, jnp.full_like(losses, jnp.nan), losses)
+        return
     places = np.argwhere(np.asarray(wrong))
     if not len(places):
-        return losses
+        return
     place = tuple(places[0].tolist())
     found = "" if isinstance(targets, jax.core.Tracer) else f"{np.asarray(targets)[place]} "
     raise DataError(
