@@ -12,6 +12,8 @@ from kuai.core.block import Block
 from kuai.errors import ArgumentError
 from kuai.nn._check import as_floating
 
+__all__ = ["Activation", "get"]
+
 _NAMES = ("celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
           "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
           "soft_sign", "softmax", "softplus", "swish", "tanh")  # fmt: skip
@@ -42,6 +44,18 @@ def get(activation: Any, where: str = "activation") -> Callable[..., Any]:
         f"{where}: expected an activation's name, a function, a block or None, got "
         f"{activation!r}; {_hint(activation)}"
     )
+
+
+def kept(activation: Any, where: str) -> Any:
+    """What a layer keeps of an activation: the name of JAX's functions, else the thing itself.
+
+    JAX's functions can be neither pickled nor copied; their names can.
+
+    Raises:
+        ArgumentError: as for `get`.
+    """
+    get(activation, where)
+    return next((name for name in _NAMES if getattr(jax.nn, name) is activation), activation)
 
 
 def _identity(x: Any) -> Any:
@@ -80,8 +94,7 @@ class Activation(Block):
             raise ArgumentError(
                 "Activation: expected a name, a function or a block, got None; use nn.Identity()"
             )
-        get(function, "Activation")
-        self.function = function
+        self.function = kept(function, "Activation")
         self.options = options
 
     def forward(self, x: Any) -> Any:

@@ -16,7 +16,7 @@ from kuai.nn._check import (
     check_width,
     floating_name,
 )
-from kuai.nn.activation import get
+from kuai.nn.activation import get, kept
 
 
 class Dense(Block):
@@ -60,9 +60,8 @@ class Dense(Block):
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
-        get(activation, "Dense")
         self.units = check_count("Dense", "units", units)
-        self.activation = activation
+        self.activation = kept(activation, "Dense")
         self.use_bias = use_bias
         self.init, self.bias_init = init, bias_init
         self.dtype = floating_name("Dense", dtype)

@@ -165,7 +165,7 @@ class BatchNorm(Block):
         self.dtype = floating_name("BatchNorm", dtype)
         self.weight = _parameter((None,), "ones", self.dtype) if use_scale else None
         self.bias = _parameter((None,), "zeros", self.dtype) if use_bias else None
-        wide = jnp.promote_types(self.dtype, jnp.float32)
+        wide = ops.promoted(jnp.dtype(self.dtype), jnp.dtype("float32"))
         self.running_mean = State(shape=(None,), init="zeros", dtype=wide)
         self.running_var = State(shape=(None,), init="ones", dtype=wide)
 

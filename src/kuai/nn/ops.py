@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
@@ -35,7 +37,7 @@ def dense(
         >>> ops.dense(jnp.ones((1, 2)), jnp.ones((2, 3))).tolist()
         [[2.0, 2.0, 2.0]]
     """
-    dtype = jnp.promote_types(x.dtype, weight.dtype)
+    dtype = promoted(x.dtype, weight.dtype)
     *batch, inputs = x.shape
     flat = x.reshape(math.prod(batch), inputs) if len(batch) > 1 else x
     y = flat.astype(dtype) @ weight.astype(dtype)
@@ -83,7 +85,7 @@ def moments(
         >>> mean.item(), variance.item()
         (2.0, 1.0)
     """
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = x.astype(promoted(x.dtype, jnp.dtype(jnp.float32)))
     mean = wide.mean(axes, keepdims=True)
     return mean, jnp.square(wide - mean).mean(axes, keepdims=True)
 
@@ -178,6 +180,14 @@ def embedding(
     return rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
+def promoted(first: np.dtype, second: np.dtype) -> np.dtype:
+    """The dtype that both fit in: the layers' own casts, which JAX's strict promotion allows."""
+    if first == second:
+        return first
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(first, second)
+
+
 def _normalize(
     x: Float[Array, "*shape"],
     mean: Float[Array, "*#shape"],
@@ -187,7 +197,7 @@ def _normalize(
     shift: Float[Array, "*features"] | None,
 ) -> Float[Array, "*shape"]:
     """(x - mean) / sqrt(variance + epsilon) · scale + shift, computed wide, in the dtype of x."""
-    wide = jnp.promote_types(x.dtype, mean.dtype)
+    wide = promoted(x.dtype, mean.dtype)
     factor = lax.rsqrt(variance.astype(wide) + jnp.asarray(epsilon, wide))
     if scale is not None:
         factor = factor * scale.astype(wide)

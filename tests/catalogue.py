@@ -1,0 +1,570 @@
+"""Every layer of kuai.nn, in the configurations that matter: one entry each.
+
+tests/test_catalogue.py runs them all through shapes, dtypes, compilation, gradients, files, repr,
+and against the oracles (float64 NumPy, tests/oracles.py) and the peers (torch's modules).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import kuai
+from kuai import nn
+from kuai.core.block import Block
+from tests.oracles import (
+    batch_norm,
+    celu,
+    dense,
+    elu,
+    gelu_exact,
+    gelu_tanh,
+    glu,
+    layer_norm,
+    pointwise,
+    selu,
+    sigmoid,
+    softmax,
+    softplus,
+)
+
+FLOATING = (2, 6)
+
+
+@dataclass(frozen=True)
+class Integers:
+    """An input of integers from 0 up to below `limit`."""
+
+    shape: tuple[int, ...]
+    limit: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A layer in one configuration.
+
+    Attributes:
+        make: gives a new instance.
+        oracle: (arrays by path, *inputs) → output, in float64 NumPy; None where it is random.
+        inputs: a shape for a floating input, or `Integers`.
+        output: its shape.
+        peer: torch → the module that computes the same, or None where torch has none.
+        names: path → the peer's name for it; ".T" at its end where the peer has it transposed.
+        training: whether the entry runs in train mode.
+        state: paths of what a call in that mode changes.
+        mixed: the output's dtype where the parameters have another than the input: the input's, the
+            one that both promote to, or none where both differ: strict promotion refuses.
+        batch: the axis that may be empty; None where it may not.
+    """
+
+    name: str
+    make: Callable[[], Block]
+    oracle: Callable[..., np.ndarray] | None
+    inputs: tuple[Any, ...] = (FLOATING,)
+    output: tuple[int, ...] = FLOATING
+    peer: Callable[[Any], Any] | None = None
+    names: dict[str, str] = field(default_factory=dict)
+    training: bool = False
+    state: tuple[str, ...] = ()
+    mixed: Literal["input", "promoted", "refused"] = "input"
+    batch: int | None = 0
+
+
+# ---- blocks of a test's own, which must be found by pickle and by eval of their repr
+
+
+class Stack(kuai.Block):
+    """Holds a BlockList and calls it."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class Heads(kuai.Block):
+    """Holds a BlockDict and calls it."""
+
+    def __init__(self, heads):
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, x):
+        return self.heads["mean"](x) * jnp.exp(self.heads["scale"](x))
+
+
+def product(first, second):
+    return first * second
+
+
+def square(x):
+    return x * x
+
+
+# ---- the catalogue
+
+LINEAR = {"weight": "weight.T", "bias": "bias"}
+NORM = {"weight": "weight", "bias": "bias"}
+RUNNING = {**NORM, "running_mean": "running_mean", "running_var": "running_var"}
+STATISTICS = ("running_mean", "running_var")
+
+
+def activation(name, make, function, peer=None, **options):
+    return Entry(name, make, pointwise(function), peer=peer, **options)
+
+
+DENSE = [
+    Entry(
+        "Dense",
+        lambda: nn.Dense(3),
+        dense,
+        output=(2, 3),
+        peer=lambda t: t.nn.Linear(6, 3),
+        names=LINEAR,
+        mixed="promoted",
+    ),
+    Entry(
+        "Dense without bias",
+        lambda: nn.Dense(3, use_bias=False),
+        dense,
+        output=(2, 3),
+        peer=lambda t: t.nn.Linear(6, 3, bias=False),
+        names={"weight": "weight.T"},
+        mixed="promoted",
+    ),
+    Entry(
+        "Dense on one axis",
+        lambda: nn.Dense(3),
+        dense,
+        inputs=((6,),),
+        output=(3,),
+        peer=lambda t: t.nn.Linear(6, 3),
+        names=LINEAR,
+        mixed="promoted",
+        batch=None,
+    ),
+    Entry(
+        "Dense on three axes",
+        lambda: nn.Dense(3),
+        dense,
+        inputs=((2, 4, 6),),
+        output=(2, 4, 3),
+        peer=lambda t: t.nn.Linear(6, 3),
+        names=LINEAR,
+        mixed="promoted",
+    ),
+    Entry(
+        "Dense on five axes",
+        lambda: nn.Dense(3),
+        dense,
+        inputs=((2, 3, 1, 2, 6),),
+        output=(2, 3, 1, 2, 3),
+        peer=lambda t: t.nn.Linear(6, 3),
+        names=LINEAR,
+        mixed="promoted",
+    ),
+    Entry(
+        "Dense with an activation by name",
+        lambda: nn.Dense(3, activation="tanh"),
+        lambda a, x: np.tanh(dense(a, x)),
+        output=(2, 3),
+        peer=lambda t: t.nn.Sequential(t.nn.Linear(6, 3), t.nn.Tanh()),
+        names={"weight": "0.weight.T", "bias": "0.bias"},
+        mixed="promoted",
+    ),
+    Entry(
+        "Dense with a function as activation",
+        lambda: nn.Dense(3, nn.softplus),
+        lambda a, x: softplus(dense(a, x)),
+        output=(2, 3),
+        mixed="promoted",
+    ),
+    Entry(
+        "Dense with a block as activation",
+        lambda: nn.Dense(3, activation=nn.LeakyReLU(0.1)),
+        lambda a, x: np.maximum(dense(a, x), 0.1 * dense(a, x)),
+        output=(2, 3),
+        mixed="promoted",
+    ),
+    Entry(
+        "Dense with a block that has parameters as activation",
+        lambda: nn.Dense(4, activation=nn.Dense(3)),
+        lambda a, x: dense(a, dense(a, x), "activation."),
+        output=(2, 3),
+        mixed="promoted",
+    ),
+    Entry(
+        "Dense with initializers",
+        lambda: nn.Dense(3, init=kuai.init.normal(std=0.1), bias_init="ones", dtype="float32"),
+        dense,
+        output=(2, 3),
+        mixed="promoted",
+    ),
+    Entry(
+        "Flatten",
+        lambda: nn.Flatten(),
+        pointwise(lambda x: x.reshape(2, 12)),
+        inputs=((2, 3, 4),),
+        output=(2, 12),
+        peer=lambda t: t.nn.Flatten(),
+    ),
+    Entry(
+        "Flatten from the third axis",
+        lambda: nn.Flatten(start=2),
+        pointwise(lambda x: x.reshape(2, 3, 20)),
+        inputs=((2, 3, 4, 5),),
+        output=(2, 3, 20),
+        peer=lambda t: t.nn.Flatten(2),
+    ),
+]
+
+EMBEDDING = [
+    Entry(
+        "Embedding",
+        lambda: nn.Embedding(10, 4),
+        lambda a, i: a["weight"][i],
+        inputs=(Integers((2, 3), 10),),
+        output=(2, 3, 4),
+        peer=lambda t: t.nn.Embedding(10, 4),
+        names={"weight": "weight"},
+        mixed="promoted",
+    ),
+    Entry(
+        "Embedding of a scalar",
+        lambda: nn.Embedding(10, 4, init="ones"),
+        lambda a, i: a["weight"][i],
+        inputs=(Integers((), 10),),
+        output=(4,),
+        peer=lambda t: t.nn.Embedding(10, 4),
+        names={"weight": "weight"},
+        mixed="promoted",
+        batch=None,
+    ),
+]
+
+DROPOUT = [
+    Entry(
+        "Dropout in eval mode",
+        lambda: nn.Dropout(0.5),
+        pointwise(lambda x: x),
+        peer=lambda t: t.nn.Dropout(0.5).eval(),
+    ),
+    Entry(
+        "Dropout of rate 0",
+        lambda: nn.Dropout(0.0),
+        pointwise(lambda x: x),
+        peer=lambda t: t.nn.Dropout(0.0),
+        training=True,
+    ),
+    Entry("Dropout", lambda: nn.Dropout(0.5), None, training=True),
+    Entry(
+        "Dropout with shared axes",
+        lambda: nn.Dropout(0.25, shared_axes=(1, -1)),
+        None,
+        inputs=((4, 3, 5),),
+        output=(4, 3, 5),
+        training=True,
+    ),
+]
+
+NORMS = [
+    Entry(
+        "LayerNorm",
+        lambda: nn.LayerNorm(),
+        layer_norm,
+        peer=lambda t: t.nn.LayerNorm(6),
+        names=NORM,
+    ),
+    Entry(
+        "LayerNorm over two axes",
+        lambda: nn.LayerNorm(axes=2, epsilon=1e-3),
+        lambda a, x: layer_norm(a, x, 2, 1e-3),
+        inputs=((2, 3, 4),),
+        output=(2, 3, 4),
+        peer=lambda t: t.nn.LayerNorm((3, 4), eps=1e-3),
+        names=NORM,
+    ),
+    Entry(
+        "LayerNorm without scale",
+        lambda: nn.LayerNorm(use_scale=False),
+        layer_norm,
+    ),
+    Entry(
+        "LayerNorm without bias",
+        lambda: nn.LayerNorm(use_bias=False),
+        layer_norm,
+        peer=lambda t: t.nn.LayerNorm(6, bias=False),
+        names={"weight": "weight"},
+    ),
+    Entry(
+        "LayerNorm without either",
+        lambda: nn.LayerNorm(use_scale=False, use_bias=False),
+        layer_norm,
+        peer=lambda t: t.nn.LayerNorm(6, elementwise_affine=False),
+    ),
+    Entry(
+        "BatchNorm",
+        lambda: nn.BatchNorm(),
+        lambda a, x: batch_norm(a, x, training=True),
+        inputs=((5, 3),),
+        output=(5, 3),
+        peer=lambda t: t.nn.BatchNorm1d(3),
+        names=RUNNING,
+        training=True,
+        state=STATISTICS,
+        batch=None,
+    ),
+    Entry(
+        "BatchNorm in eval mode",
+        lambda: nn.BatchNorm(),
+        batch_norm,
+        inputs=((5, 3),),
+        output=(5, 3),
+        peer=lambda t: t.nn.BatchNorm1d(3).eval(),
+        names=RUNNING,
+    ),
+    Entry(
+        "BatchNorm with channels first",
+        lambda: nn.BatchNorm(axis=1, momentum=0.5, epsilon=1e-3),
+        lambda a, x: batch_norm(a, x, axis=1, training=True, epsilon=1e-3),
+        inputs=((2, 3, 4, 2),),
+        output=(2, 3, 4, 2),
+        peer=lambda t: t.nn.BatchNorm2d(3, momentum=0.5, eps=1e-3),
+        names=RUNNING,
+        training=True,
+        state=STATISTICS,
+        batch=None,
+    ),
+    Entry(
+        "BatchNorm with channels last",
+        lambda: nn.BatchNorm(),
+        lambda a, x: batch_norm(a, x, training=True),
+        inputs=((2, 4, 2, 3),),
+        output=(2, 4, 2, 3),
+        training=True,
+        state=STATISTICS,
+        batch=None,
+    ),
+    Entry(
+        "BatchNorm without scale and bias",
+        lambda: nn.BatchNorm(use_scale=False, use_bias=False),
+        lambda a, x: batch_norm(a, x, training=True),
+        inputs=((5, 3),),
+        output=(5, 3),
+        peer=lambda t: t.nn.BatchNorm1d(3, affine=False),
+        names={name: name for name in STATISTICS},
+        training=True,
+        state=STATISTICS,
+        batch=None,
+    ),
+]
+
+ACTIVATIONS = [
+    activation("ReLU", nn.ReLU, lambda x: np.maximum(x, 0), lambda t: t.nn.ReLU()),
+    activation("ReLU6", nn.ReLU6, lambda x: np.clip(x, 0, 6), lambda t: t.nn.ReLU6()),
+    activation(
+        "LeakyReLU",
+        lambda: nn.LeakyReLU(0.2),
+        lambda x: np.where(x > 0, x, 0.2 * x),
+        lambda t: t.nn.LeakyReLU(0.2),
+    ),
+    activation("ELU", lambda: nn.ELU(0.5), lambda x: elu(x, 0.5), lambda t: t.nn.ELU(0.5)),
+    activation("CELU", lambda: nn.CELU(0.5), lambda x: celu(x, 0.5), lambda t: t.nn.CELU(0.5)),
+    activation("SELU", nn.SELU, selu, lambda t: t.nn.SELU()),
+    activation("GELU", nn.GELU, gelu_tanh, lambda t: t.nn.GELU(approximate="tanh")),
+    activation(
+        "GELU, exact", lambda: nn.GELU(approximate=False), gelu_exact, lambda t: t.nn.GELU()
+    ),
+    activation("SiLU", nn.SiLU, lambda x: x * sigmoid(x), lambda t: t.nn.SiLU()),
+    activation(
+        "HardSiLU", nn.HardSiLU, lambda x: x * np.clip(x + 3, 0, 6) / 6, lambda t: t.nn.Hardswish()
+    ),
+    activation("Mish", nn.Mish, lambda x: x * np.tanh(softplus(x)), lambda t: t.nn.Mish()),
+    activation("Softplus", nn.Softplus, softplus, lambda t: t.nn.Softplus()),
+    activation("Sigmoid", nn.Sigmoid, sigmoid, lambda t: t.nn.Sigmoid()),
+    activation(
+        "HardSigmoid",
+        nn.HardSigmoid,
+        lambda x: np.clip(x + 3, 0, 6) / 6,  # torch's gradient has a 1 / 6 of float32 in float64
+    ),
+    activation("LogSigmoid", nn.LogSigmoid, lambda x: -softplus(-x), lambda t: t.nn.LogSigmoid()),
+    activation("Tanh", nn.Tanh, np.tanh, lambda t: t.nn.Tanh()),
+    activation("HardTanh", nn.HardTanh, lambda x: np.clip(x, -1, 1), lambda t: t.nn.Hardtanh()),
+    activation("SoftSign", nn.SoftSign, lambda x: x / (1 + np.abs(x)), lambda t: t.nn.Softsign()),
+    activation("Softmax", nn.Softmax, softmax, lambda t: t.nn.Softmax(-1)),
+    activation(
+        "Softmax on the first axis",
+        lambda: nn.Softmax(axis=0),
+        lambda x: softmax(x, 0),
+        lambda t: t.nn.Softmax(0),
+        batch=1,
+    ),
+    activation(
+        "LogSoftmax", nn.LogSoftmax, lambda x: np.log(softmax(x)), lambda t: t.nn.LogSoftmax(-1)
+    ),
+    activation("GLU", nn.GLU, glu, lambda t: t.nn.GLU(), output=(2, 3)),
+    activation(
+        "Activation",
+        lambda: nn.Activation("leaky_relu", negative_slope=0.2),
+        lambda x: np.where(x > 0, x, 0.2 * x),
+        lambda t: t.nn.LeakyReLU(0.2),
+    ),
+    activation("Activation of a function", lambda: nn.Activation(nn.tanh), np.tanh),
+]
+
+CONTAINERS = [
+    Entry(
+        "Sequential",
+        lambda: nn.Sequential(nn.Dense(4, activation="tanh"), nn.Dense(3)),
+        lambda a, x: dense(a, np.tanh(dense(a, x, "0.")), "1."),
+        output=(2, 3),
+        peer=lambda t: t.nn.Sequential(t.nn.Linear(6, 4), t.nn.Tanh(), t.nn.Linear(4, 3)),
+        names={
+            "0.weight": "0.weight.T",
+            "0.bias": "0.bias",
+            "1.weight": "2.weight.T",
+            "1.bias": "2.bias",
+        },
+        mixed="promoted",
+    ),
+    Entry(
+        "Sequential with names and a function",
+        lambda: nn.Sequential(("hidden", nn.Dense(4)), square),
+        lambda a, x: np.square(dense(a, x, "hidden.")),
+        output=(2, 4),
+        mixed="promoted",
+    ),
+    Entry("Sequential of nothing", nn.Sequential, pointwise(lambda x: x)),
+    Entry(
+        "Sequential with State and randomness",
+        lambda: nn.Sequential(nn.Dense(4), nn.BatchNorm(), nn.Dropout(0.5)),
+        None,
+        inputs=((5, 6),),
+        output=(5, 4),
+        training=True,
+        state=("1.running_mean", "1.running_var"),
+        mixed="promoted",
+        batch=None,
+    ),
+    Entry(
+        "Parallel",
+        lambda: nn.Parallel(nn.Dense(2), nn.Dense(3)),
+        lambda a, x: np.concatenate([dense(a, x, "0."), dense(a, x, "1.")], -1),
+        output=(2, 5),
+        mixed="promoted",
+    ),
+    Entry(
+        "Parallel joined on the first axis",
+        lambda: nn.Parallel(nn.Tanh(), nn.Identity(), axis=0),
+        pointwise(lambda x: np.concatenate([np.tanh(x), x], 0)),
+        output=(4, 6),
+        batch=1,
+    ),
+    Entry(
+        "Parallel summed",
+        lambda: nn.Parallel(nn.Dense(2), nn.Dense(2), join="sum"),
+        lambda a, x: dense(a, x, "0.") + dense(a, x, "1."),
+        output=(2, 2),
+        mixed="promoted",
+    ),
+    Entry(
+        "Parallel stacked",
+        lambda: nn.Parallel(nn.Tanh(), nn.Identity(), join="stack", axis=1),
+        pointwise(lambda x: np.stack([np.tanh(x), x], 1)),
+        output=(2, 2, 6),
+    ),
+    Entry(
+        "Parallel joined by a function",
+        lambda: nn.Parallel(nn.Tanh(), nn.Identity(), join=product),
+        pointwise(lambda x: np.tanh(x) * x),
+    ),
+    Entry(
+        "Residual",
+        lambda: nn.Residual(nn.Dense(6)),
+        lambda a, x: x + dense(a, x, "block."),
+        mixed="refused",
+    ),
+    Entry(
+        "Residual of several",
+        lambda: nn.Residual(nn.Dense(4), nn.Dense(6)),
+        lambda a, x: x + dense(a, dense(a, x, "block.0."), "block.1."),
+        mixed="refused",
+    ),
+    Entry("Identity", nn.Identity, pointwise(lambda x: x), peer=lambda t: t.nn.Identity()),
+    Entry("Lambda", lambda: nn.Lambda(square), pointwise(np.square)),
+    Entry(
+        "Lambda of two inputs",
+        lambda: nn.Lambda(product),
+        lambda _, x, y: x * y,
+        inputs=(FLOATING, FLOATING),
+    ),
+    Entry(
+        "BlockList",
+        lambda: Stack(nn.BlockList([nn.Dense(6), nn.Tanh()])),
+        lambda a, x: np.tanh(dense(a, x, "layers.0.")),
+        mixed="promoted",
+    ),
+    Entry(
+        "BlockDict",
+        lambda: Heads(nn.BlockDict({"mean": nn.Dense(2), "scale": nn.Dense(2)})),
+        lambda a, x: dense(a, x, "heads.mean.") * np.exp(dense(a, x, "heads.scale.")),
+        output=(2, 2),
+        mixed="promoted",
+    ),
+    Entry(
+        "replicate",
+        lambda: kuai.replicate(nn.Dense(6), 2),
+        lambda a, x: dense(a, dense(a, x, "0."), "1."),
+        mixed="promoted",
+    ),
+    Entry(
+        "replicate, shared",
+        lambda: kuai.replicate(nn.Dense(6), 2, share=True),
+        lambda a, x: dense(a, dense(a, x, "0."), "0."),
+        mixed="promoted",
+    ),
+]
+
+CATALOGUE = [*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS]
+
+
+# ---- instances and inputs of an entry
+
+
+def drawn(entry: Entry, dtype: Any, batch: int | None = None) -> list[jax.Array]:
+    """Inputs from the normal distribution, with `batch` as the size of their batch axis."""
+    source = np.random.default_rng(1)
+    arrays = []
+    for given in entry.inputs:
+        shape = given.shape if isinstance(given, Integers) else given
+        if batch is not None and entry.batch is not None:
+            shape = (*shape[: entry.batch], batch, *shape[entry.batch + 1 :])
+        if isinstance(given, Integers):
+            arrays.append(jnp.asarray(source.integers(0, given.limit, shape), jnp.int32))
+        else:
+            arrays.append(jnp.asarray(source.normal(size=shape), dtype))
+    return arrays
+
+
+def filled(entry: Entry, dtype: Any) -> Block:
+    """A new instance with random values everywhere, so that no bias is 0 and no scale is 1."""
+    block = entry.make().initialize(sample=tuple(drawn(entry, jnp.float32))).astype(dtype)
+    source = np.random.default_rng(2)
+    for path, holder in block.named_holders():
+        values = source.normal(size=holder.array.shape)
+        values = np.exp(values) if path.endswith("running_var") else values
+        holder.array = jnp.asarray(values, holder.dtype)
+    return block
+
+
+def mode(entry: Entry) -> Any:
+    return kuai.train_mode() if entry.training else kuai.eval_mode()
