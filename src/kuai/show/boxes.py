@@ -24,6 +24,7 @@ class Box:
         facts: lines of text that equal boxes have in common.
         paths: of every place that the box stands for.
         flow: how the children are run: "sequence", "parallel" or "".
+        likeness: what equal boxes have in common beside what is drawn.
         shared: whether the block is drawn elsewhere.
         children: the boxes inside.
         times: how many equal siblings the box stands for.
@@ -34,6 +35,7 @@ class Box:
     facts: tuple[str, ...]
     paths: list[str]
     flow: str = ""
+    likeness: tuple[Any, ...] = ()
     shared: bool = False
     children: list[Box] = field(default_factory=list)
     times: int = 1
@@ -60,7 +62,8 @@ def boxes_of(summary: Summary) -> Box:
     stack: list[Box] = []
     made: list[Box] = []
     for row in summary.rows:
-        box = Box(row.class_name, _facts(row), [row.path], row.flow, row.shared_with is not None)
+        box = Box(row.class_name, _facts(row), [row.path], row.flow, (row.code, row.arrays))
+        box.shared = row.shared_with is not None
         del stack[row.depth :]
         if stack:
             stack[-1].children.append(box)
@@ -93,7 +96,7 @@ def _counts(row: Row) -> Iterator[str]:
 
 def _key(box: Box) -> tuple[Any, ...]:
     inner = tuple(child.key for child in box.children)
-    return (box.title, box.facts, box.flow, box.shared, box.times, inner)
+    return (box.title, box.facts, box.flow, box.likeness, box.times, inner)
 
 
 def collapsed(siblings: list[Box]) -> list[Box]:

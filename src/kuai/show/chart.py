@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from kuai.show.markup import element, escape
 from kuai.show.records import Panel
 
-WIDTH, HEIGHT = 480, 300
-LEFT, RIGHT, TOP, BOTTOM = 64, 14, 30, 44
+WIDTH, HEIGHT = 480.0, 300.0
+LEFT, RIGHT, TOP, BOTTOM = 64.0, 14.0, 30.0, 44.0
 _MOST_MARKED = 40
 
 STYLE = """
@@ -61,7 +61,8 @@ def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
     """About five round values: multiples of 1, 2 or 5 times a power of ten.
 
     Args:
-        low, high: the range that they enclose.
+        low: the lower end of the range that they enclose.
+        high: its upper end, above `low`.
         whole: whether only whole numbers count; these stay inside the range.
 
     Example:

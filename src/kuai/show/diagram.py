@@ -16,7 +16,7 @@ from kuai.show.summary import Summary, summarize
 from kuai.show.table import place
 from kuai.show.wording import count_text
 
-LINE, PAD, GAP = 17, 10, 18
+LINE, PAD, GAP = 17.0, 10.0, 18.0
 CHARACTER = 7.3  # of a 12 px monospace font
 MOST_IN_A_COLUMN = 14
 
@@ -47,10 +47,10 @@ class Placed:
     box: Box
     columns: list[list[Placed]] = field(default_factory=list)
     depth: int = 0
-    x: float = 0
-    y: float = 0
-    width: float = 0
-    height: float = 0
+    x: float = 0.0
+    y: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
 
 
 def save_diagram(net: Block | Summary, path: str | os.PathLike[str], *sample: object) -> None:
@@ -132,9 +132,9 @@ def _columns(box: Box, placed: dict[int, Placed]) -> list[list[Placed]]:
 
 def _size(item: Placed) -> tuple[float, float]:
     lines = item.box.lines()
-    widest = max((_columns_of_text(line) * CHARACTER for line in lines), default=0)
+    widest = max((_columns_of_text(line) * CHARACTER for line in lines), default=0.0)
     inner = sum(_column_width(column) + GAP for column in item.columns) - GAP
-    tallest = max((sum(c.height + GAP for c in column) for column in item.columns), default=0)
+    tallest = max((sum(c.height + GAP for c in column) for column in item.columns), default=0.0)
     return max(widest, inner) + 2 * PAD, _header(item) + (
         tallest - GAP + PAD if tallest else PAD / 2
     )
@@ -179,8 +179,8 @@ def _parts(item: Placed) -> Iterator[str]:
     if box.paths:
         yield element("title", escape(f"{box.title}: {', '.join(map(place, box.paths))}"))
     if box.times > 1:  # the edge of the others, behind
-        yield _rectangle(item, 4)
-    yield _rectangle(item, 0)
+        yield _rectangle(item, 4.0)
+    yield _rectangle(item, 0.0)
     for index, line in enumerate(box.lines()):
         kind = ("name", "path")[index] if index < 2 else "fact"
         y = item.y + PAD / 2 + LINE * (index + 0.75)
@@ -205,7 +205,7 @@ def _rectangle(item: Placed, offset: float) -> str:
 
 def _arrow(item: Placed) -> str:
     x, y = _short(item.x + item.width / 2), _short(item.y + item.height + 2)
-    return element("path", class_="flow", d=f"M{x} {y} v{GAP - 4} m-4 -5 l4 5 l4 -5")
+    return element("path", class_="flow", d=f"M{x} {y} v{_short(GAP - 4)} m-4 -5 l4 5 l4 -5")
 
 
 def _short(number: float) -> str:

@@ -23,6 +23,7 @@ class Row:
     Attributes:
         path, depth: where it is; the net itself has path "" and depth 0.
         class_name: of the block.
+        code: what `repr` says of a block without blocks in it; else empty.
         flow: how its children are run: "sequence", "parallel", or "" where forward decides.
         outputs: the shapes of its outputs in every call; None without a sample.
         calls: how often it ran.
@@ -34,6 +35,7 @@ class Row:
     path: str
     depth: int
     class_name: str
+    code: str
     flow: str
     outputs: Shapes | None
     calls: int
@@ -222,6 +224,7 @@ def _row(entry: Entry, calls: list[Call] | None, flops: int | None) -> Row:
         path=entry.path,
         depth=entry.depth,
         class_name=entry.class_name,
+        code="" if entry.children or entry.shared_with is not None else repr(entry.block),
         flow=_flow(entry.block),
         outputs=outputs,
         calls=len(calls or []),
