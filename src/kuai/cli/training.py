@@ -9,7 +9,7 @@ from kuai.cli.options import Option, choice, positive
 from kuai.cli.settings import Settings
 from kuai.core.block import Block
 from kuai.data import Dataset
-from kuai.train import Trainer, losses, metrics
+from kuai.train import Trainer, losses
 
 # Name → (in optax, learning rate where none is given, other arguments).
 _OPTIMIZERS: dict[str, tuple[str, float, dict[str, Any]]] = {
@@ -56,5 +56,5 @@ def _loss(data: Dataset) -> Callable[..., Any]:
     return losses.mse if data.classes is None else losses.softmax_cross_entropy
 
 
-def _metrics(data: Dataset) -> tuple[Any, ...]:
-    return (metrics.MeanAbsoluteError(),) if data.classes is None else (metrics.Accuracy(),)
+def _metrics(data: Dataset) -> tuple[str, ...]:
+    return ("mae",) if data.classes is None else ("accuracy",)

@@ -1,0 +1,51 @@
+"""What the tests of the command line share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from kuai.cli import main
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Kuai = Callable[..., Answer]
+
+
+def quiet_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """An empty folder, and no setting from outside but that no compiled program is kept."""
+    for name in [name for name in os.environ if name.startswith("KUAI_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KUAI_CACHE", "off")
+    monkeypatch.chdir(folder)
+
+
+def caller(capsys: pytest.CaptureFixture[str]) -> Kuai:
+    def kuai(*words: Any) -> Answer:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        return Answer(code, *capsys.readouterr())
+
+    return kuai
+
+
+def write_blobs(path: Path, examples: int = 60) -> Path:
+    """Three classes of points in the plane, well apart."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(examples) % 3
+    points = generator.normal(size=(examples, 2)) * 0.2 + np.eye(3)[labels][:, :2] * 3
+    np.savez(path, x=points.astype(np.float32), y=labels)
+    return path
+
+
+SMALL = ("--hidden", "8", "--batch-size", "16", "--lr", "0.01")
