@@ -21,3 +21,7 @@ from kuai.core.parameter import Parameter as Parameter
 from kuai.core.parameter import State as State
 from kuai.hybrid.function import hybrid as hybrid
 from kuai.random import seed as seed
+from kuai.train import callbacks as callbacks
+from kuai.train import losses as losses
+from kuai.train import metrics as metrics
+from kuai.train.trainer import Trainer as Trainer

@@ -1,0 +1,1 @@
+"""Training: losses, metrics, callbacks, and the Trainer around them."""

@@ -1,0 +1,58 @@
+"""Labels that are no class, found before training: a compiled program can only answer NaN."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from kuai.core.binding import bound_call
+from kuai.core.initialize import make_ready
+from kuai.data.batches import ArrayBatches, Batches
+from kuai.data.nested import map_arrays
+from kuai.errors import DataError
+from kuai.random import Stream
+from kuai.train import losses
+from kuai.train.batch import on_device, parts
+
+
+def check_labels(net: Any, loss: Any, batches: Batches) -> None:
+    """Look at all class numbers of data in memory, where the loss takes class numbers.
+
+    Raises:
+        DataError: a label is not the number of an output.
+    """
+    if not isinstance(batches, ArrayBatches) or _function(loss) is not losses.softmax_cross_entropy:
+        return
+    labels = parts(batches.arrays).target
+    sample = on_device(map_arrays(lambda array: array[:1], batches.arrays))
+    classes = _outputs(net, sample)
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or not classes:
+        return
+    wrong = np.argwhere((labels < 0) | (labels >= classes))
+    if len(wrong):
+        place = tuple(wrong[0].tolist())
+        raise DataError(
+            f"labels: expected class numbers from 0 to {classes - 1}, since the net has {classes} "
+            f"outputs, got {labels[place]} at {list(place)} ({len(wrong)} such labels); mend the labels, "
+            "or give the last layer one output for each class"
+        )
+
+
+def _function(loss: Any) -> Any:
+    return _function(loss.func) if isinstance(loss, functools.partial) else loss
+
+
+def _outputs(net: Any, sample: Any) -> int:
+    """The size of the last axis of the output; 0 where it is no array with axes."""
+    batch = parts(sample)
+    make_ready([net], net, batch.inputs, batch.keywords)
+
+    def run() -> Any:
+        call = lambda: net(*batch.inputs, **batch.keywords)  # noqa: E731  # short enough
+        return bound_call(call, {}, stream=Stream(0, 0))[0]
+
+    shape = getattr(jax.eval_shape(run), "shape", ())
+    return shape[-1] if shape else 0

@@ -1,0 +1,143 @@
+"""The optimizer's state: flat for the programs, a tree for optax, kept by parameter on changes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from kuai.errors import ArgumentError
+from kuai.train.plan import Plan
+
+
+def check_optimizer(optimizer: Any) -> Any:
+    """The optimizer as optax takes it with extra arguments.
+
+    optax mixes dtypes by JAX's standard rules, so it keeps them where a user has set strict ones.
+
+    Raises:
+        ArgumentError: it is not optax's.
+    """
+    if not (
+        callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
+    ):
+        raise ArgumentError(
+            f"optimizer: expected an optax optimizer such as optax.adam(1e-3), got "
+            f"{_described(optimizer)}"
+        )
+    import optax
+
+    full = optax.with_extra_args_support(optimizer)
+    return optax.GradientTransformationExtraArgs(
+        _by_standard_rules(full.init), _by_standard_rules(full.update)
+    )
+
+
+def _by_standard_rules(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return function(*args, **kwargs)
+
+    return run
+
+
+def _described(optimizer: Any) -> str:
+    if isinstance(optimizer, str):
+        return f"the name {optimizer!r}"
+    if callable(optimizer):
+        return f"the function {getattr(optimizer, '__name__', optimizer)}; call it with a learning rate"
+    module, name = type(optimizer).__module__, type(optimizer).__name__
+    return name if module == "builtins" else f"{module}.{name}"
+
+
+class OptimizerState:
+    """What the optimizer remembers between steps.
+
+    Args:
+        optimizer: of optax.
+        plan: whose parameters it is for.
+        before: the state for an earlier structure; what belongs to parameters that are still there
+            is taken over.
+    """
+
+    def __init__(self, optimizer: Any, plan: Plan, before: OptimizerState | None = None) -> None:
+        self.plan = plan
+        arrays = plan.named([parameter.concrete() for parameter in plan.parameters])
+        leaves, self.treedef = jax.tree.flatten(optimizer.init(arrays))
+        self.leaves = _own(leaves, list(arrays.values()))
+        self._lent = False
+        if before is not None:
+            self._take_over(before)
+
+    def lend(self) -> list[jax.Array]:
+        """The leaves, to be donated."""
+        return list(map(jnp.copy, self.leaves)) if self._lent else self.leaves
+
+    def store(self, leaves: list[jax.Array]) -> None:
+        self.leaves = leaves
+        self._lent = False
+
+    @property
+    def tree(self) -> Any:
+        """The state as optax made it."""
+        self._lent = True
+        return self.treedef.unflatten(self.leaves)
+
+    def replace(self, tree: Any) -> None:
+        """Take another tree of the same structure.
+
+        Raises:
+            ArgumentError: the structure differs.
+        """
+        leaves, treedef = jax.tree.flatten(tree)
+        if treedef != self.treedef:
+            raise ArgumentError(
+                f"optimizer_state: expected the structure {self.treedef}, got {treedef}; change "
+                "values in what optimizer_state gives"
+            )
+        self.leaves = [
+            jnp.asarray(new, old.dtype) for new, old in zip(leaves, self.leaves, strict=True)
+        ]
+        self._lent = True
+
+    def named_leaves(self) -> dict[str, jax.Array]:
+        """Every leaf by its place in the tree, such as `[0].mu['0.weight']`."""
+        tree = self.treedef.unflatten(self.leaves)
+        return {
+            jax.tree_util.keystr(place): leaf for place, leaf in jax.tree.leaves_with_path(tree)
+        }
+
+    def _take_over(self, before: OptimizerState) -> None:
+        known = dict(zip(before._places(), before.lend(), strict=True))
+        self.leaves = [
+            known[place] if _alike(known.get(place), leaf) else leaf
+            for place, leaf in zip(self._places(), self.leaves, strict=True)
+        ]
+
+    def _places(self) -> list[Any]:
+        """The place of each leaf, a parameter standing for its path."""
+        by_path = dict(zip(self.plan.paths, self.plan.parameters, strict=True))
+        tree = self.treedef.unflatten(self.leaves)
+        return [
+            tuple(by_path.get(getattr(step, "key", None), step) for step in place)
+            for place, _ in jax.tree.leaves_with_path(tree)
+        ]
+
+
+def _own(leaves: list[Any], taken: list[Any]) -> list[jax.Array]:
+    """Arrays that stand nowhere else, so that each may be donated."""
+    seen = set(map(id, taken))
+    own: list[jax.Array] = []
+    for leaf in leaves:
+        array = jnp.copy(leaf) if id(leaf) in seen else jnp.asarray(leaf)
+        seen.add(id(leaf))
+        own.append(array)
+    return own
+
+
+def _alike(old: Any, new: Any) -> bool:
+    return old is not None and old.shape == new.shape and old.dtype == new.dtype

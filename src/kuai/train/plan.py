@@ -1,0 +1,79 @@
+"""Which arrays of a net a training step changes, and which it only reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from kuai.core.parameter import Holder, Parameter, State
+from kuai.core.targets import trainable
+from kuai.core.tree import Node, fingerprint, same_tokens, walk
+from kuai.errors import ArgumentError
+
+
+class Plan:
+    """The holders of a net in one structure, in the order in which programs take their arrays.
+
+    Args:
+        net: whose values have been made.
+
+    Attributes:
+        paths: of the trained parameters.
+        parameters: that the optimizer changes.
+        states: that forward changes, and a step hands on.
+        rest: what else forward may read.
+        programs: compiled for this structure.
+
+    Raises:
+        ArgumentError: there is nothing to train.
+    """
+
+    def __init__(self, net: Node) -> None:
+        self.tokens = tokens_of(net)
+        self.blocks = frozenset(map(id, walk(net).blocks.values()))
+        trained = {path: h for path, h in trainable(net).items() if h.ready}
+        if not trained:
+            raise ArgumentError(
+                f"Trainer: expected {type(net).__name__} to have trainable parameters, got none; "
+                "call unfreeze(), or add a layer with parameters"
+            )
+        self.paths = sorted(trained)
+        self.parameters: list[Parameter] = [trained[path] for path in self.paths]
+        others = [
+            h for h in walk(net).holders.values() if h.ready and h not in set(self.parameters)
+        ]
+        self.states: list[Holder] = [h for h in others if _is_lasting_state(h)]
+        self.rest: list[Holder] = [h for h in others if not _is_lasting_state(h)]
+        self.programs: dict[Any, Any] = {}
+
+    def fits(self, tokens: list[Any]) -> bool:
+        return same_tokens(self.tokens, tokens)
+
+    def named(self, values: list[Any]) -> dict[str, Any]:
+        """Path → value: what optax sees of the parameters."""
+        return dict(zip(self.paths, values, strict=True))
+
+    def listed(self, named: dict[str, Any]) -> list[Any]:
+        return [named[path] for path in self.paths]
+
+
+def tokens_of(net: Node) -> list[Any]:
+    """What is the same as long as a plan of the net holds."""
+    holders, tokens = fingerprint((net,))
+    return [*tokens, *(holder.ready for holder in holders)]
+
+
+def _is_lasting_state(holder: Holder) -> bool:
+    """States that only this call needs are not handed on: their shape follows the batch."""
+    return isinstance(holder, State) and holder.persistent
+
+
+def lent(holders: list[Any]) -> list[jax.Array]:
+    """The holders' arrays, to be donated: a copy of those that a reader may still have."""
+    return [holder.lend() if holder.lend() is not None else _copy(holder) for holder in holders]
+
+
+def _copy(holder: Holder) -> jax.Array:
+    return jnp.copy(holder.concrete())
