@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, ItemsView, ValuesView
+from collections.abc import ItemsView, Iterable, ValuesView
 from typing import Any
 
 from kuai.core.parameter import ARRAY_TYPES, Holder, State

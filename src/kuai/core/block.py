@@ -25,7 +25,6 @@ from kuai.errors import (
     TransformError,
 )
 
-
 if TYPE_CHECKING:
     from typing import Self
 else:
@@ -64,30 +63,31 @@ class Block(Tree):
     def __init__(self) -> None:
         super().__init__()
 
-    def forward(self, *inputs: Any, **keywords: Any) -> Any:
+    def forward(self, *inputs: Any, **keywords: Any) -> Any:  # noqa: ARG002  # names for readers
         """Compute the output. Every block overrides this.
 
         Raises:
             ForwardNotDefinedError: the class does not override it.
         """
         raise ForwardNotDefinedError(
-            f"{here()}: expected {type(self).__name__} to define forward(self, ...), and it does not; "
-            "write it, or check its spelling"
+            f"{here()}: expected {type(self).__name__} to define forward(self, ...), and it does "
+            "not; write it, or check its spelling"
         )
 
-    def infer_shapes(self, *inputs: Any, **keywords: Any) -> None:
+    def infer_shapes(self, *inputs: Any, **keywords: Any) -> None:  # noqa: ARG002  # as above
         """Settle this block's own unknown shapes from the inputs of a call.
 
         A block whose own parameters have unknown dimensions overrides this: it calls
         `self.params.NAME.settle(shape)` for each. It runs before `forward`, once.
 
         Raises:
-            DeferredInitError: parameters have unknown dimensions and the class does not override it.
+            DeferredInitError: parameters have unknown dimensions and the class does not override
+                this.
         """
         unknown = [n for n, item in members(self) if isinstance(item, Holder) and not item.settled]
         raise DeferredInitError(
-            f"{here()}: the shapes of {', '.join(unknown)} are not known; give them whole, or override "
-            "infer_shapes(self, *inputs) to call self.params.NAME.settle(shape)"
+            f"{here()}: the shapes of {', '.join(unknown)} are not known; give them whole, or "
+            "override infer_shapes(self, *inputs) to call self.params.NAME.settle(shape)"
         )
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
@@ -121,7 +121,7 @@ class Block(Tree):
         epoch.bump()
 
     def train(self) -> Self:
-        """Pin this block and all below it to train mode; `mode = "auto"` lets go. Return this block.
+        """Pin this block and all below it to train mode (`mode = "auto"` lets go); return it.
 
         Example:
             >>> nn.Dropout(0.5).train().mode
@@ -131,7 +131,7 @@ class Block(Tree):
         return self
 
     def eval(self) -> Self:
-        """Pin this block and all below it to eval mode; `mode = "auto"` lets go. Return this block.
+        """Pin this block and all below it to eval mode (`mode = "auto"` lets go); return it.
 
         Example:
             >>> net = nn.Sequential(nn.BatchNorm()).eval()
@@ -241,7 +241,8 @@ class Block(Tree):
             This block.
 
         Raises:
-            CheckpointError: names or shapes do not fit; all of them are listed, nothing has changed.
+            CheckpointError: names or shapes do not fit; all of them are listed, nothing has
+                changed.
             FileFormatError: the file is damaged or of another format.
             FileAccessError: it is missing or cannot be read.
         """
@@ -252,7 +253,8 @@ class Block(Tree):
         """The output, and the block's backward function.
 
         Args:
-            inputs, keywords: as for a call.
+            *inputs: as for a call.
+            **keywords: as for a call.
 
         Returns:
             (output, backward): `backward(gradient of the output)` gives (gradients of the trainable
@@ -344,9 +346,9 @@ class Block(Tree):
     @property
     def __jax_array__(self) -> Any:
         raise TransformError(
-            f"a block ({type(self).__name__}) was given to JAX where an array is expected, for example "
-            "as an argument of jax.jit; use kuai.hybrid(function) for functions that take blocks, or "
-            "kuai.functional(block) for a pure function and its arrays"
+            f"a block ({type(self).__name__}) was given to JAX where an array is expected, for "
+            "example as an argument of jax.jit; use kuai.hybrid(function) for functions that take "
+            "blocks, or kuai.functional(block) for a pure function and its arrays"
         )
 
 

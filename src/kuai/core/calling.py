@@ -65,8 +65,8 @@ def _settle(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> No
     own = [item for _, item in members(block) if isinstance(item, Holder) and not item.ready]
     if own and block._kuai.temporary and path_of(context.stack[0], block) is None:
         raise RegistrationError(
-            f"{type(block).__name__} is made and called inside a forward and stands on no block: it "
-            "would have other parameters on every call; make it in __init__"
+            f"{type(block).__name__} is made and called inside a forward and stands on no block: "
+            "it would have other parameters on every call; make it in __init__"
         )
     if any(not holder.settled for holder in own):
         block.infer_shapes(*inputs, **keywords)

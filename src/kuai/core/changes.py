@@ -26,7 +26,7 @@ def _changing(watched: Any) -> None:
 
 
 def _restorer(watched: Any) -> Callable[[], None]:
-    base = next(kind for kind in (list, dict, set) if isinstance(watched, kind))
+    base: Any = next(kind for kind in (list, dict, set) if isinstance(watched, kind))
     before = base(base.items(watched)) if base is dict else base(base.__iter__(watched))
 
     def restore() -> None:

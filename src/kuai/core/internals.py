@@ -12,6 +12,8 @@ from kuai.core.context import context, epoch
 from kuai.core.modes import Mode
 from kuai.errors import RegistrationError
 
+_IDENTITY = ("__eq__", "__hash__")
+
 
 class Internals:
     """The state of one block, under its only reserved name, `_kuai`.
@@ -123,17 +125,17 @@ def _check_class(cls: type) -> None:
     Raises:
         RegistrationError: the class, or a base of it, defines `__eq__`, `__hash__` or `__slots__`.
     """
-    if cls.__eq__ is not object.__eq__ or cls.__hash__ is not object.__hash__:
-        owner = next(k for k in cls.__mro__ if "__eq__" in vars(k) or "__hash__" in vars(k))
+    if any(getattr(cls, name) is not getattr(object, name) for name in _IDENTITY):
+        owner = next(kind for kind in cls.__mro__ if {*_IDENTITY} & {*vars(kind)})
         raise RegistrationError(
-            f"{cls.__name__}: {owner.__name__} defines __eq__ or __hash__, but blocks are told apart "
-            "by identity; give the comparison another name"
+            f"{cls.__name__}: {owner.__name__} defines __eq__ or __hash__, but blocks are told "
+            "apart by identity; give the comparison another name"
         )
     slots = [name for kind in cls.__mro__ for name in _slots(kind)]
     if slots:
         raise RegistrationError(
-            f"{cls.__name__}: expected a class without __slots__, got {', '.join(slots)}: kuai would "
-            "not see blocks and parameters there; leave __slots__ out"
+            f"{cls.__name__}: expected a class without __slots__, got {', '.join(slots)}: kuai "
+            "would not see blocks and parameters there; leave __slots__ out"
         )
 
 
@@ -143,7 +145,7 @@ def _slots(kind: type) -> list[str]:
 
 
 def _set_by_dataclass(name: str, value: Any) -> bool:
-    """Whether @dataclass sets this on a block's class: it would compare and show blocks by fields."""
+    """Whether @dataclass sets this on a class: it would compare and show blocks by fields."""
     if name == "__hash__":
         return value is None
     if name not in ("__eq__", "__repr__"):

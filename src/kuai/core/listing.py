@@ -218,7 +218,7 @@ def _floating(dtype: Any, where: str) -> Any:
         found = None
     if found is None or not jnp.issubdtype(found, jnp.floating):
         raise DtypeError(
-            f"{where}.astype: expected a floating dtype such as 'bfloat16', got {dtype!r}; integers "
-            "and booleans keep theirs"
+            f"{where}.astype: expected a floating dtype such as 'bfloat16', got {dtype!r}; "
+            "integers and booleans keep theirs"
         )
     return found

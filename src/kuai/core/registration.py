@@ -120,7 +120,7 @@ class Attributes(Node, metaclass=BlockMeta):
         epoch.bump()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """Copy a whole tree without recursion over its depth: empty twins first, then their state."""
+        """Copy a tree without recursion over its depth: empty twins first, then their state."""
         blocks = [b for b in walk(self).blocks.values() if _copies_plainly(b) and id(b) not in memo]
         for block in blocks:
             memo[id(block)] = type(block).__new__(type(block))

@@ -3,64 +3,117 @@
 from __future__ import annotations
 
 import inspect
-import reprlib
+import threading
 from typing import Any
 
+from kuai.core.admission import raw_items
 from kuai.core.parameter import Holder
-from kuai.core.tree import Node, members
+from kuai.core.tree import Node
 
 WIDTH = 88
 _INDENT = "  "
+_MOST_DEEP = 40
+_MOST_BLOCKS = 2000
 
 
-@reprlib.recursive_repr("...")
+class _Progress(threading.local):
+    """What this thread has shown of the outermost block: its open blocks, and how many in all."""
+
+    def __init__(self) -> None:
+        self.open: list[int] = []
+        self.shown = 0
+
+
+_progress = _Progress()
+
+
 def represent(block: Any) -> str:
-    """`Name(arguments, child=...)`, over several lines where one is too short."""
-    return laid_out(type(block).__name__, block._kuai_parts() if hasattr(block, "_kuai_parts") else parts(block))
+    """`Name(arguments, child=...)`, over several lines where one is too short.
+
+    A block inside itself, more than 40 levels or more than 2,000 blocks are cut short by "...".
+    """
+    name = type(block).__name__
+    if not _progress.open:
+        _progress.shown = 0
+    _progress.shown += 1
+    if id(block) in _progress.open or len(_progress.open) >= _MOST_DEEP:
+        return f"{name}(...)"
+    if _progress.shown > _MOST_BLOCKS:
+        return "..."
+    _progress.open.append(id(block))
+    try:
+        own = getattr(block, "_kuai_parts", None)
+        return laid_out(name, own() if own else parts(block))
+    finally:
+        _progress.open.pop()
 
 
 def laid_out(name: str, items: list[str]) -> str:
+    """`name(items)` on one line where it fits, else an item a line."""
     line = f"{name}({', '.join(items)})"
     if len(line) <= WIDTH and "\n" not in line:
         return line
-    body = "".join(f"{_INDENT}{item},\n".replace("\n", f"\n{_INDENT}")[: -len(_INDENT)] for item in items)
-    return f"{name}(\n{body})"
+    lines = [f"{_INDENT}{item},".replace("\n", f"\n{_INDENT}") for item in items]
+    return "\n".join([f"{name}(", *lines, ")"])
+
+
+def with_counts(texts: list[str]) -> list[str]:
+    """Runs of four or more equal lines told once, with their number."""
+    shown: list[str] = []
+    start = 0
+    for index in range(1, len(texts) + 1):
+        if index < len(texts) and texts[index] == texts[start]:
+            continue
+        run = index - start
+        shown += [f"{run} × {texts[start]}"] if run > 3 else texts[start:index]
+        start = index
+    return shown
 
 
 def parts(block: Any) -> list[str]:
     """The constructor's arguments as they stand now, then the children that they do not show."""
     shown, values = _arguments(block)
     children = [
-        f"{name}={child!r}"
-        for name, child in members(block)
-        if isinstance(child, Node) and not any(child is value for value in values)
+        f"{name}={value!r}"
+        for name, value in block._kuai_stored()
+        if _holds_blocks(value) and not any(value is other for other in values)
     ]
     return shown + children
 
 
+def _holds_blocks(value: Any) -> bool:
+    if isinstance(value, (list, tuple, dict)):
+        return any(map(_holds_blocks, raw_items(value)))
+    return isinstance(value, Node)
+
+
 def _arguments(block: Any) -> tuple[list[str], list[Any]]:
-    texts: list[str] = []
-    values: list[Any] = []
+    """The texts of the arguments that are not at their defaults, and the values behind them."""
     positional, keywords = block._kuai.arguments
     given = iter(positional)
-    named = False
-    for parameter in inspect.signature(type(block).__init__).parameters.values():
-        if parameter.name == "self":
-            continue
+    texts: list[str] = []
+    values: list[Any] = []
+    by_name = False
+    for parameter in list(inspect.signature(type(block).__init__).parameters.values())[1:]:
         if parameter.kind is parameter.VAR_POSITIONAL:
             texts += [repr(value) for value in given]
-            named = True
-            continue
-        if parameter.kind is parameter.VAR_KEYWORD:
-            continue
-        value = _value(block, parameter, next(given, parameter.empty), keywords)
-        if value is parameter.empty or _is_default(value, parameter.default):
-            named = True
-            continue
-        values.append(value)
-        required = parameter.default is parameter.empty and not named
-        texts.append(_text(value) if required else f"{parameter.name}={_text(value)}")
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            texts += [f"{name}={_text(value)}" for name, value in _others(block, keywords)]
+        else:
+            value = _value(block, parameter, next(given, parameter.empty), keywords)
+            by_name = by_name or parameter.default is not parameter.empty
+            if value is parameter.empty or _is_default(value, parameter.default):
+                continue
+            values.append(value)
+            named = by_name or parameter.kind is parameter.KEYWORD_ONLY
+            texts.append(f"{parameter.name}={_text(value)}" if named else _text(value))
     return texts, values
+
+
+def _others(block: Any, keywords: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The keywords that the constructor takes by `**`."""
+    named = inspect.signature(type(block).__init__).parameters
+    return [(name, value) for name, value in keywords.items() if name not in named]
 
 
 def _value(block: Any, parameter: inspect.Parameter, given: Any, keywords: dict[str, Any]) -> Any:
@@ -72,7 +125,10 @@ def _value(block: Any, parameter: inspect.Parameter, given: Any, keywords: dict[
 
 
 def _is_default(value: Any, default: Any) -> bool:
-    return value is default or (isinstance(value, (int, float, str, tuple)) and value == default)
+    plain = (int, float, str, tuple)
+    return value is default or (
+        isinstance(value, plain) and type(value) is type(default) and value == default
+    )
 
 
 def _text(value: Any) -> str:

@@ -19,7 +19,8 @@ def get_block(root: Node, path: str) -> Any:
         return found.blocks[first]
     near = difflib.get_close_matches(path, list(found.blocks), n=3) or list(found.blocks)[1:6]
     raise BlockLookupError(
-        f"{type(root).__name__}: no block stands at {path!r}; near it are {', '.join(near) or 'none'}"
+        f"{type(root).__name__}: no block stands at {path!r}; near it are "
+        f"{', '.join(near) or 'none'}"
     )
 
 

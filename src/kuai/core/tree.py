@@ -11,7 +11,7 @@ import fnmatch
 import re
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,7 +179,7 @@ def here() -> str:
 
 
 def fingerprint(roots: tuple[Node, ...]) -> tuple[list[Holder], list[Any]]:
-    """The holders below `roots` in order, and tokens that are the same as long as no forward changes.
+    """The holders below `roots` in order, and tokens that stay the same while no forward changes.
 
     Blocks are held weakly, so that a fingerprint keeps no net alive.
     """

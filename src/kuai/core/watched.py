@@ -85,20 +85,20 @@ class WatchedList(list):  # type: ignore[type-arg]  # holds anything
     def extend(self, items: Any) -> None:
         self._extend([wrap(item) for item in items])
 
-    def __iadd__(self, items: Any) -> WatchedList:  # type: ignore[override,misc]  # as list does
+    def __iadd__(self, items: Any) -> WatchedList:
         self.extend(items)
         return self
 
     def pop(self, index: Any = -1) -> Any:
         return resolve(self._pop(index))
 
-    def __add__(self, other: Any) -> list[Any]:  # type: ignore[override]  # a plain list
+    def __add__(self, other: Any) -> list[Any]:
         return list(self) + list(other)
 
     def __radd__(self, other: Any) -> list[Any]:
         return list(other) + list(self)
 
-    def __mul__(self, times: Any) -> list[Any]:  # type: ignore[override]  # a plain list
+    def __mul__(self, times: Any) -> list[Any]:
         return list(self) * times
 
     __rmul__ = __mul__
@@ -140,7 +140,7 @@ class WatchedDict(dict):  # type: ignore[type-arg]  # holds anything
         return super().__iter__()
 
     def get(self, key: Any, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        return resolve(super().get(key, default))
 
     def values(self) -> Any:
         return [resolve(value) for value in super().values()]
@@ -168,14 +168,14 @@ class WatchedDict(dict):  # type: ignore[type-arg]  # holds anything
         if fresh:
             self._update(fresh)
 
-    def __ior__(self, other: Any) -> WatchedDict:  # type: ignore[override,misc]  # as dict does
+    def __ior__(self, other: Any) -> WatchedDict:
         self.update(other)
         return self
 
-    def __or__(self, other: Any) -> dict[Any, Any]:  # type: ignore[override]  # a plain dict
+    def __or__(self, other: Any) -> dict[Any, Any]:
         return {**self, **other}
 
-    def __ror__(self, other: Any) -> dict[Any, Any]:  # type: ignore[override]  # a plain dict
+    def __ror__(self, other: Any) -> dict[Any, Any]:
         return {**other, **self}
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
@@ -240,9 +240,13 @@ def _flatten_dict(watched: WatchedDict) -> tuple[list[Any], tuple[Any, ...]]:
     return watched.values(), tuple(watched)
 
 
-jax.tree_util.register_pytree_node(
-    WatchedList, lambda watched: (list(watched), None), lambda _, items: list(items)
-)
-jax.tree_util.register_pytree_node(
-    WatchedDict, _flatten_dict, lambda keys, values: dict(zip(keys, values, strict=True))
-)
+def _plain_list(_: None, items: Any) -> Any:
+    return list(items)
+
+
+def _plain_dict(keys: tuple[Any, ...], values: Any) -> Any:
+    return dict(zip(keys, values, strict=True))
+
+
+jax.tree_util.register_pytree_node(WatchedList, lambda watched: (list(watched), None), _plain_list)
+jax.tree_util.register_pytree_node(WatchedDict, _flatten_dict, _plain_dict)

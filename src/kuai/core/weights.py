@@ -6,16 +6,18 @@ Loading checks every name and shape before it changes anything.
 
 from __future__ import annotations
 
-import difflib
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from kuai import files
-from kuai.core.parameter import Holder, Shape, State
-from kuai.core.tree import Node, walk
-from kuai.errors import CheckpointError, DeferredInitError
+from kuai.core.misfits import report
+from kuai.core.parameter import Holder, State
+from kuai.core.tree import Node, canonical, walk
+from kuai.errors import CheckpointError, DeferredInitError, FileFormatError
 
 _ALIASES = "kuai.aliases"
 
@@ -28,7 +30,8 @@ def save(block: Node, path: Any) -> None:
     if unmade:
         raise DeferredInitError(
             f"save: {', '.join(unmade[:5])}{' ...' if len(unmade) > 5 else ''} of "
-            f"{type(block).__name__} have no values yet; call the net once, or initialize(sample=...)"
+            f"{type(block).__name__} have no values yet; call the net once, or "
+            "initialize(sample=...)"
         )
     arrays = {name: np.asarray(holder.concrete()) for name, holder in holders.items()}
     files.write_arrays(path, arrays, {_ALIASES: json.dumps(found.aliases)})
@@ -37,7 +40,31 @@ def save(block: Node, path: Any) -> None:
 def load(block: Node, path: Any, *, strict: bool) -> None:
     """Read into the block's holders, as `Block.load` documents."""
     arrays, metadata = files.read_arrays(path)
-    assign(block, arrays, json.loads(metadata.get(_ALIASES, "{}")), strict=strict, source=str(path))
+    aliases = _aliases(str(path), metadata.get(_ALIASES, "{}"))
+    assign(block, arrays, aliases, strict=strict, source=str(path))
+
+
+def _aliases(path: str, text: str) -> dict[str, str]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(first, str) for first in found.values()):
+        raise FileFormatError(
+            f"{path}: expected the aliases of tied arrays as a JSON object of paths, got "
+            f"{text[:40]!r}; the file is damaged: write it again"
+        )
+    return found
+
+
+@dataclass
+class _Plan:
+    """Which array goes into which holder, and what does not fit."""
+
+    arrays: list[tuple[Holder, Any]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    misfits: list[str] = field(default_factory=list)
 
 
 def assign(
@@ -53,64 +80,73 @@ def assign(
         source: where the arrays come from, for messages.
 
     Raises:
-        CheckpointError: names or shapes do not fit.
+        CheckpointError: names, shapes or kinds of dtype do not fit.
     """
+    plan = _plan(block, arrays, aliases)
+    if plan.misfits or (strict and (plan.missing or plan.unexpected)):
+        missing, unexpected = (plan.missing, plan.unexpected) if strict else ([], [])
+        name = type(block).__name__
+        raise CheckpointError(report(name, source, missing, unexpected, plan.misfits))
+    for holder, array in plan.arrays:
+        holder.write(array)
+
+
+def _plan(block: Node, arrays: dict[str, Any], aliases: dict[str, str]) -> _Plan:
     found = walk(block)
-    holders = _saved(found.holders)
-    names = {name: _source_name(name, arrays, aliases, found.aliases) for name in holders}
-    missing = [name for name, source_name in names.items() if source_name is None]
-    used = {name for name in names.values() if name is not None}
-    unexpected = [name for name in arrays if name not in used]
-    plan = [(holders[n], n, arrays[s]) for n, s in names.items() if s is not None]
-    misfits = [f"{n}: expected {h.shape} {h.dtype}, got {a.shape} {a.dtype}" for h, n, a in plan if not _fits(h, a)]
-    if misfits or (strict and (missing or unexpected)):
-        raise CheckpointError(_report(type(block).__name__, source, missing, unexpected, misfits, strict))
-    for holder, _, array in plan:
-        holder.write(array.astype(holder.dtype))
+    offered = _offered(arrays, found.aliases)
+    plan = _Plan()
+    used: set[str] = set()
+    for name, holder in _saved(found.holders).items():
+        sources = offered.get(name) or [canonical(name, aliases)]
+        if sources[0] not in arrays:
+            plan.missing.append(name)
+            continue
+        used.update(sources)
+        plan.misfits += _misfits(name, holder, {source: arrays[source] for source in sources})
+        plan.arrays.append((holder, arrays[sources[0]].astype(holder.dtype)))
+    plan.unexpected = [name for name in arrays if name not in used]
+    return plan
+
+
+def _offered(arrays: dict[str, Any], own_aliases: dict[str, str]) -> dict[str, list[str]]:
+    """The block's own path → the names of that array in the file.
+
+    There are several where the block ties what the file does not.
+    """
+    offered: dict[str, list[str]] = {}
+    for name in arrays:
+        offered.setdefault(canonical(name, own_aliases), []).append(name)
+    return offered
 
 
 def _saved(holders: dict[str, Holder]) -> dict[str, Holder]:
     return {p: h for p, h in holders.items() if not (isinstance(h, State) and not h.persistent)}
 
 
-def _source_name(
-    name: str, arrays: dict[str, Any], aliases: dict[str, str], own_aliases: dict[str, str]
-) -> str | None:
-    """The name under which the arrays have what the block calls `name`."""
-    own = [name, *(alias for alias, first in own_aliases.items() if first == name)]
-    for candidate in own:
-        if candidate in arrays:
-            return candidate
-        head = candidate
-        while head:
-            if head in aliases and aliases[head] + candidate[len(head) :] in arrays:
-                return aliases[head] + candidate[len(head) :]
-            head = head.rpartition(".")[0]
-    return None
+def _misfits(name: str, holder: Holder, arrays: dict[str, Any]) -> list[str]:
+    """What is wrong with the arrays for one holder, a line each."""
+    (first, array), *others = arrays.items()
+    lines = []
+    if not _fits(holder, array):
+        got = f"{array.shape} {array.dtype}"
+        lines.append(f"{name}: expected {holder.shape} {holder.dtype}, got {got}")
+    for other, same in others:
+        if array.dtype != same.dtype or array.tobytes() != same.tobytes():
+            lines.append(f"{name}: tied here, but {first} and {other} differ in the file; untie it")
+    return lines
 
 
 def _fits(holder: Holder, array: Any) -> bool:
-    known: Shape = holder.shape
-    return len(known) == len(array.shape) and all(
-        size is None or size == n for size, n in zip(known, array.shape, strict=True)
+    sizes = len(holder.shape) == len(array.shape) and all(
+        size is None or size == n for size, n in zip(holder.shape, array.shape, strict=True)
     )
+    return sizes and _same_kind(array, holder.dtype)
 
 
-def _report(
-    block: str, source: str, missing: list[str], unexpected: list[str], misfits: list[str], strict: bool
-) -> str:
-    lines = [f"{source} does not fit {block}; nothing was changed."]
-    if misfits:
-        lines += ["Shapes that differ:", *(f"  {line}" for line in misfits)]
-    if strict and missing:
-        lines += ["Expected, and not in the file:", *(_with_near(name, unexpected) for name in missing)]
-    if strict and unexpected:
-        lines += ["In the file, and not expected:", *(_with_near(name, missing) for name in unexpected)]
-    if strict and not misfits:
-        lines.append("load(path, strict=False) takes the names that fit and leaves the others.")
-    return "\n".join(lines)
-
-
-def _with_near(name: str, others: list[str]) -> str:
-    near = difflib.get_close_matches(name, others, n=1)
-    return f"  {name}" + (f" (near: {near[0]})" if near else "")
+def _same_kind(array: Any, dtype: Any) -> bool:
+    """Whether casting to `dtype` keeps what the numbers mean; integers must fit."""
+    kinds = (jnp.bool_, jnp.integer, jnp.floating, jnp.complexfloating)
+    if not any(jnp.issubdtype(array.dtype, k) and jnp.issubdtype(dtype, k) for k in kinds):
+        return array.dtype == dtype
+    exact = jnp.issubdtype(dtype, jnp.integer) and array.dtype != dtype
+    return not exact or np.array_equal(array.astype(dtype), array)

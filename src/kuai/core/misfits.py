@@ -1,0 +1,36 @@
+"""What to say when a weights file and a block do not fit: all at once, near names suggested."""
+
+from __future__ import annotations
+
+import difflib
+
+
+def report(
+    block: str, source: str, missing: list[str], unexpected: list[str], misfits: list[str]
+) -> str:
+    """The message of a `CheckpointError`.
+
+    Args:
+        block: its class.
+        source: the file.
+        missing: names that the block has and the file has not.
+        unexpected: the reverse.
+        misfits: lines about arrays that differ.
+    """
+    lines = [f"{source} does not fit {block}; nothing was changed."]
+    if misfits:
+        lines += ["Arrays that differ:", *(f"  {line}" for line in misfits)]
+    if missing:
+        near = [_with_near(name, unexpected) for name in missing]
+        lines += ["Expected, and not in the file:", *near]
+    if unexpected:
+        near = [_with_near(name, missing) for name in unexpected]
+        lines += ["In the file, and not expected:", *near]
+    if not misfits:
+        lines.append("load(path, strict=False) takes the names that fit and leaves the others.")
+    return "\n".join(lines)
+
+
+def _with_near(name: str, others: list[str]) -> str:
+    near = difflib.get_close_matches(name, others, n=1)
+    return f"  {name}" + (f" (near: {near[0]})" if near else "")

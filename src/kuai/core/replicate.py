@@ -1,0 +1,58 @@
+"""`replicate`: many instances of one block."""
+
+from __future__ import annotations
+
+import copy
+
+from kuai.core.block import Block
+from kuai.core.parameter import Holder
+from kuai.core.sequential import Sequential
+from kuai.core.tree import walk
+from kuai.errors import ArgumentError
+
+
+def replicate(block: Block, n: int, *, share: bool = False) -> Sequential:
+    """Many instances of one block, one after the other.
+
+    Args:
+        block: the pattern. It is not among the instances, unless `share`.
+        n: how many, at least 1.
+        share: True: the same block n times, one set of parameters. False: instances of their own,
+            whose values are made anew, independently.
+
+    Returns:
+        A `Sequential` of them.
+
+    Raises:
+        ArgumentError: `block` is no block, or `n` is not a positive integer.
+
+    Example:
+        >>> net = kuai.replicate(nn.Dense(4), 3)
+        >>> len(net.parameters()), len(kuai.replicate(nn.Dense(4), 3, share=True).parameters())
+        (6, 2)
+    """
+    if not isinstance(block, Block):
+        raise ArgumentError(
+            f"replicate: expected a block, got {type(block).__name__}; make one first"
+        )
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ArgumentError(
+            f"replicate: expected a number of instances of at least 1, got {n!r}; give a count"
+        )
+    if share:
+        return Sequential(*[block] * n)
+    return Sequential(*[_fresh(block) for _ in range(n)])
+
+
+def _fresh(block: Block) -> Block:
+    """A copy whose made values will be made anew."""
+    twin = copy.deepcopy(block)
+    for holder in walk(twin).holders.values():
+        _forget(holder)
+    return twin
+
+
+def _forget(holder: Holder) -> None:
+    if holder.made:
+        holder.clear()
+        holder.birth = None
