@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kuai.errors import ArgumentError
+from kuai.errors import ArgumentError, TransformError
 
 __all__ = ["bernoulli", "get_state", "key", "normal", "permutation", "randint", "seed", "set_state",
            "uniform"]  # fmt: skip
 
-_SEED_LIMIT = 2**32
+_LIMIT = 2**32
 
 
 class Stream:
@@ -33,17 +33,43 @@ class Stream:
     """
 
     def __init__(self, seed: Any, count: Any) -> None:
-        self.seed = seed
-        self.count = count
+        # Made here and not by the first draw, which may happen in an inner trace and would leak.
+        self._base = jax.random.key(seed)
+        self._count = count
         self.draws = 0
-        self._base: jax.Array | None = None
 
     def next(self) -> jax.Array:
-        if self._base is None:
-            self._base = jax.random.key(self.seed)
-        key = jax.random.fold_in(self._base, jnp.asarray(self.count, jnp.uint32) + np.uint32(self.draws))
+        index = jnp.asarray(self._count, jnp.uint32) + np.uint32(self.draws)
         self.draws += 1
-        return key
+        return jax.random.fold_in(self._base, index)
+
+
+class KeyStream(Stream):
+    """A stream that starts from a JAX key instead of a seed.
+
+    Args:
+        key: a typed key, or one of `jax.random.PRNGKey`.
+    """
+
+    def __init__(self, key: jax.Array) -> None:
+        self._base = key
+        self._count = 0
+        self.draws = 0
+
+
+class KeylessStream(Stream):
+    """A stream that raises as soon as a key is drawn.
+
+    Args:
+        error: what it raises.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+        self.draws = 0
+
+    def next(self) -> jax.Array:
+        raise self._error
 
 
 class _Process:
@@ -58,7 +84,7 @@ class _Process:
         """Reserve `draws` keys and return (seed, first index)."""
         with self.lock:
             first = self.count
-            self.count = (first + draws) % _SEED_LIMIT
+            self.count = (first + draws) % _LIMIT
             return self.seed, first
 
 
@@ -86,10 +112,17 @@ def seed(value: int) -> None:
         >>> bool((a == kuai.random.normal((2,))).all())
         True
     """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < _SEED_LIMIT:
-        raise ArgumentError(f"kuai.seed: expected an integer from 0 to 2**32 - 1, got {value!r}")
+    checked = checked_seed(value, "kuai.seed")
     with _process.lock:
-        _process.seed, _process.count = int(value), 0
+        _process.seed, _process.count = checked, 0
+
+
+def checked_seed(value: Any, where: str, name: str = "seed") -> int:
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 <= value < _LIMIT:
+        return int(value)
+    raise ArgumentError(
+        f"{where}: expected {name} to be an integer from 0 to 2**32 - 1, got {value!r}"
+    )
 
 
 def get_state() -> dict[str, int]:
@@ -107,6 +140,12 @@ def get_state() -> dict[str, int]:
 def set_state(state: dict[str, int]) -> None:
     """Go back to a state that `get_state` gave.
 
+    Args:
+        state: the seed and the number of keys drawn.
+
+    Raises:
+        ArgumentError: it is no such dict; nothing has changed then.
+
     Example:
         >>> state = kuai.random.get_state()
         >>> a = kuai.random.uniform(())
@@ -114,8 +153,13 @@ def set_state(state: dict[str, int]) -> None:
         >>> bool(a == kuai.random.uniform(()))
         True
     """
+    if not isinstance(state, dict) or set(state) != {"seed", "count"}:
+        raise ArgumentError(
+            f"kuai.random.set_state: expected seed and count as get_state gives, got {state!r}"
+        )
+    value, count = (checked_seed(state[n], "kuai.random.set_state", n) for n in ("seed", "count"))
     with _process.lock:
-        _process.seed, _process.count = int(state["seed"]), int(state["count"])
+        _process.seed, _process.count = value, count
 
 
 def current_seed() -> int:
@@ -144,17 +188,32 @@ def key() -> jax.Array:
     Returns:
         A typed JAX key. Inside a compiled forward it differs on every call, as outside.
 
+    Raises:
+        TransformError: in a raw `jax.jit`, `scan` or the like, where the key would be the same on
+            every call.
+
     Example:
         >>> jax.random.uniform(kuai.random.key(), (2,)).shape
         (2,)
     """
     if _local.stream is not None:
         return _local.stream.next()
-    return Stream(*_process.take(1)).next()
+    drawn = Stream(*_process.take(1)).next()
+    if isinstance(drawn, jax.core.Tracer):
+        raise TransformError(
+            "kuai.random: a key was drawn inside a raw JAX transform that traces (jit, scan, "
+            "checkpoint), where it would be the same on every call; use kuai.hybrid, or "
+            "kuai.functional(block) and pass key="
+        )
+    return drawn
+
+
+def _sizes(shape: Sequence[int] | int) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
 
 
 def uniform(
-    shape: Sequence[int] = (), low: float = 0.0, high: float = 1.0, dtype: Any = jnp.float32
+    shape: Sequence[int] | int = (), low: float = 0.0, high: float = 1.0, dtype: Any = jnp.float32
 ) -> jax.Array:
     """Draw from the uniform distribution on [low, high).
 
@@ -168,11 +227,11 @@ def uniform(
         >>> kuai.random.uniform((2, 20)).shape
         (2, 20)
     """
-    return jax.random.uniform(key(), tuple(shape), dtype, low, high)
+    return jax.random.uniform(key(), _sizes(shape), dtype, low, high)
 
 
 def normal(
-    shape: Sequence[int] = (), mean: float = 0.0, std: float = 1.0, dtype: Any = jnp.float32
+    shape: Sequence[int] | int = (), mean: float = 0.0, std: float = 1.0, dtype: Any = jnp.float32
 ) -> jax.Array:
     """Draw from the normal distribution with the given mean and standard deviation.
 
@@ -186,11 +245,16 @@ def normal(
         >>> kuai.random.normal((3,), mean=5.0).shape
         (3,)
     """
-    scale, shift = jnp.asarray(std, dtype), jnp.asarray(mean, dtype)
-    return jax.random.normal(key(), tuple(shape), dtype) * scale + shift
+    standard = jax.random.normal(key(), _sizes(shape), dtype)
+    return _scaled(standard, jnp.asarray(std, dtype), jnp.asarray(mean, dtype))
 
 
-def randint(shape: Sequence[int], low: int, high: int, dtype: Any = jnp.int32) -> jax.Array:
+@jax.jit  # so that an eager call rounds like a compiled one, which fuses the two operations
+def _scaled(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+    return jax.lax.optimization_barrier(x) * scale + shift
+
+
+def randint(shape: Sequence[int] | int, low: int, high: int, dtype: Any = jnp.int32) -> jax.Array:
     """Draw integers from [low, high).
 
     Args:
@@ -203,10 +267,10 @@ def randint(shape: Sequence[int], low: int, high: int, dtype: Any = jnp.int32) -
         >>> bool((kuai.random.randint((5,), 0, 3) < 3).all())
         True
     """
-    return jax.random.randint(key(), tuple(shape), low, high, dtype)
+    return jax.random.randint(key(), _sizes(shape), low, high, dtype)
 
 
-def bernoulli(p: float | jax.Array = 0.5, shape: Sequence[int] | None = None) -> jax.Array:
+def bernoulli(p: float | jax.Array = 0.5, shape: Sequence[int] | int | None = None) -> jax.Array:
     """Draw booleans that are True with probability `p`.
 
     Args:
@@ -217,7 +281,7 @@ def bernoulli(p: float | jax.Array = 0.5, shape: Sequence[int] | None = None) ->
         >>> kuai.random.bernoulli(1.0, (2,))
         Array([ True,  True], dtype=bool)
     """
-    return jax.random.bernoulli(key(), p, None if shape is None else tuple(shape))
+    return jax.random.bernoulli(key(), p, None if shape is None else _sizes(shape))
 
 
 def permutation(x: int | jax.Array) -> jax.Array:

@@ -9,15 +9,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from kuai.core import extensions
-from kuai.core.binding import Unbound, bound_call, commit
-from kuai.core.context import context
-from kuai.core.initialize import make_ready, materialize
+from kuai.core.binding import bound_call, commit
+from kuai.core.initialize import ready, retried
 from kuai.core.modes import transform_mode
 from kuai.core.parameter import Holder
-from kuai.core.targets import Targets, blocks_in, trainable
-from kuai.core.tree import Node, walk
-from kuai.errors import DtypeError, ShapeError
+from kuai.core.pullback import vjp as vjp
+from kuai.core.signature import Template, split
+from kuai.core.targets import Targets, blocks_in
+from kuai.errors import ArgumentError, DtypeError, ShapeError
 
 
 def value_and_grad(
@@ -33,8 +32,9 @@ def value_and_grad(
             blocks and arrays, or a method of a block.
         wrt: with respect to what. Default: the trainable parameters of the blocks among the
             arguments. Otherwise the position of an argument, a selection of parameters (glob,
-            regular expression, type, predicate (path, parameter)), an exact path or a holder, or a
-            tuple of these, which gives a tuple of gradients.
+            regular expression, predicate (path, parameter), of trainable ones; or a type of holder,
+            frozen ones too), an exact path or a holder (also a `Constant` or a floating `State`),
+            or a tuple of these, which gives a tuple of gradients.
         has_aux: whether `function` returns something else beside the scalar.
 
     Returns:
@@ -43,8 +43,10 @@ def value_and_grad(
         blocks among the arguments, a tuple of dicts in their order.
 
     Raises:
-        ShapeError: when called, if the value is no scalar.
-        ArgumentError: when called, if `wrt` selects nothing.
+        ArgumentError: `function` is not callable; when called, `wrt` selects nothing or makes no
+            sense, or the function returns no (scalar, aux) with `has_aux`.
+        ShapeError: when called, the value is no scalar.
+        DtypeError: when called, the value or what is differentiated is not real and floating.
 
     Example:
         >>> net = nn.Dense(1, init="ones").initialize(sample=jnp.ones((1, 2)))
@@ -54,6 +56,11 @@ def value_and_grad(
         >>> kuai.grad(lambda net, x: net(x).sum(), wrt=1)(net, jnp.ones((1, 2)))
         Array([[1., 1.]], dtype=float32)
     """
+    if not callable(function):
+        raise ArgumentError(
+            f"grad: expected a function or a block, got {type(function).__name__}; pass the "
+            "function itself, not its result"
+        )
 
     @functools.wraps(function, updated=())
     def transformed(*args: Any, **kwargs: Any) -> Any:
@@ -63,14 +70,21 @@ def value_and_grad(
     return transformed
 
 
-def grad(function: Callable[..., Any], *, wrt: Any = None, has_aux: bool = False) -> Callable[..., Any]:
+def grad(
+    function: Callable[..., Any], *, wrt: Any = None, has_aux: bool = False
+) -> Callable[..., Any]:
     """Make a function that returns the gradient of `function`.
 
     Args:
-        function, wrt, has_aux: as for `value_and_grad`.
+        function: as for `value_and_grad`.
+        wrt: as for `value_and_grad`.
+        has_aux: as for `value_and_grad`.
 
     Returns:
         A function of the same arguments that returns the gradients, or (gradients, aux).
+
+    Raises:
+        ArgumentError: as for `value_and_grad`; so for its other errors.
 
     Example:
         >>> cube = kuai.grad(lambda x: x**3, wrt=0)
@@ -89,107 +103,66 @@ def grad(function: Callable[..., Any], *, wrt: Any = None, has_aux: bool = False
 
 def _differentiate(function: Any, wrt: Any, has_aux: bool, args: Any, kwargs: Any) -> Any:
     roots = blocks_in(function, args, kwargs)
-    _ready(roots, function, args, kwargs)
-    while True:
+    ready(roots, function, args, kwargs)
+
+    def attempt() -> Any:
         targets = Targets(wrt, roots, args)
-        run, finish = _pure(targets, function, args, kwargs, _scalar(has_aux))
-        try:
-            (value, aux), gradients = jax.value_and_grad(run, has_aux=True)(targets.values)
-        except Unbound as unbound:
-            _make_unbound(roots, unbound)
-            continue
-        extra = finish(aux)
-        return ((value, extra) if has_aux else value), targets.named(gradients)
+        run, finish = _pure(targets, function, args, kwargs, has_aux)
+        (value, aux), gradients = jax.value_and_grad(run, has_aux=True)(targets.values)
+        return value, lambda: finish(aux), targets.named(gradients)
+
+    value, finish, gradients = retried(roots, attempt)
+    extra = finish()
+    return ((value, extra) if has_aux else value), gradients
 
 
-def _pure(targets: Targets, function: Any, args: Any, kwargs: Any, shape_result: Any) -> Any:
-    """`function` as a function of the target values, giving (scalar, (extra, writes))."""
+def _pure(targets: Targets, function: Any, args: Any, kwargs: Any, has_aux: bool) -> Any:
+    """`function` of the target values: (scalar, arrays), and what makes effects of the arrays."""
     written: list[Holder] = []
+    templates: list[Template] = []
 
     def run(values: Any) -> Any:
         bound, positional = targets.bind(values, args)
         result, writes = bound_call(lambda: function(*positional, **kwargs), bound)
+        value, extra = _value_and_aux(result) if has_aux else (result, None)
+        arrays: list[Any] = []
+        templates[:] = [split(extra, arrays, floats_traced=False)]
         written[:] = writes
-        value, extra = shape_result(result)
-        return value, (extra, list(writes.values()))
+        return _scalar(value), (arrays, list(writes.values()))
 
     def finish(aux: Any) -> Any:
-        extra, values = aux
+        arrays, values = aux
         commit(dict(zip(written, values, strict=True)))
-        return extra
+        return templates[0].join(arrays)
 
     return run, finish
 
 
-def _scalar(has_aux: bool) -> Callable[[Any], Any]:
-    def shape_result(result: Any) -> Any:
-        value, extra = result if has_aux else (result, None)
+def _value_and_aux(result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError(
+            f"grad: with has_aux=True the function must return (scalar, aux), got "
+            f"{type(result).__name__}; return both, or drop has_aux"
+        )
+    return result
+
+
+def _scalar(value: Any) -> jax.Array:
+    try:
         array = jnp.asarray(value)
-        if array.shape != ():
-            raise ShapeError(
-                f"grad: expected a scalar, got shape {array.shape}; reduce it with .sum() or "
-                ".mean(), or use block.vjp for the gradient of an array"
-            )
-        if not jnp.issubdtype(array.dtype, jnp.inexact):
-            raise DtypeError(f"grad: expected a floating value, got {array.dtype}; cast it with .astype")
-        return array, extra
-
-    return shape_result
-
-
-def vjp(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, Callable[..., Any]]:
-    """The output of `block` and its backward function, as `Block.vjp` documents them."""
-    with transform_mode():
-        output, pullback = extensions.run_transform(block, _pullback, inputs, keywords)
-    return output, functools.partial(_backward, pullback)
-
-
-def _pullback(block: Any, *inputs: Any, **keywords: Any) -> tuple[Any, Any]:
-    _ready([block], block, inputs, keywords)
-    params = trainable(block)
-    while True:
-        written: list[Holder] = []
-
-        def run(values: dict[str, jax.Array], inputs: Any) -> Any:
-            bound = {params[path]: value for path, value in values.items()}
-            output, writes = bound_call(lambda: block(*inputs, **keywords), bound)
-            written[:] = writes
-            return output, list(writes.values())
-
-        try:
-            values = {path: holder.read() for path, holder in params.items()}
-            output, pullback, writes = jax.vjp(run, values, inputs, has_aux=True)
-        except Unbound as unbound:
-            _make_unbound([block], unbound)
-            params = trainable(block)
-            continue
-        commit(dict(zip(written, writes, strict=True)))
-        return output, pullback
-
-
-def _backward(pullback: Any, gradient: Any) -> tuple[Any, ...]:
-    """Gradients (parameters by path, then each input; None for an input without one)."""
-    params, inputs = _apply_pullback(pullback, gradient)
-    return params, *(None if _has_float0(item) else item for item in inputs)
-
-
-@jax.jit
-def _apply_pullback(pullback: Any, gradient: Any) -> Any:
-    return pullback(gradient)
-
-
-def _has_float0(gradient: Any) -> bool:
-    return any(leaf.dtype == jax.dtypes.float0 for leaf in jax.tree.leaves(gradient))
-
-
-def _ready(roots: list[Node], function: Any, args: Any, kwargs: Any) -> None:
-    if context.scope is None:
-        make_ready(roots, function, args, kwargs)
-
-
-def _make_unbound(roots: list[Node], unbound: Unbound) -> None:
-    """Give values to holders that a trace found without; an enclosing trace does it for its own."""
-    if context.scope is not None:
-        raise unbound
-    paths = {holder: path for root in roots for path, holder in walk(root).holders.items()}
-    materialize({paths.get(h, ""): h for h in unbound.holders if not h.ready and h.settled})
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"grad: expected a scalar, got {type(value).__name__}; return the loss, and anything "
+            "else as aux with has_aux=True"
+        ) from None
+    if array.shape != ():
+        raise ShapeError(
+            f"grad: expected a scalar, got shape {array.shape}; reduce it with .sum() or .mean(), "
+            "or use block.vjp for the gradient of an array"
+        )
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise DtypeError(
+            f"grad: expected a real floating value, got {array.dtype}; cast it with .astype, or "
+            "take the real part of a complex one"
+        )
+    return array

@@ -13,14 +13,19 @@ from typing import Any, NamedTuple
 import jax
 
 from kuai.core.context import Scope, context, entered, scoped
-from kuai.core.parameter import Holder, Parameter, State
+from kuai.core.parameter import Holder, Parameter
 from kuai.core.tree import Node, walk
-from kuai.errors import BlockLookupError
-from kuai.random import Stream, streaming
+from kuai.errors import ArgumentError, BlockLookupError, DeferredInitError, TransformError
+from kuai.random import KeylessStream, KeyStream, Stream, streaming
 
 
-class Unbound(Exception):  # noqa: N818  # a signal between traces, never shown
-    """A trace met holders that are not among its inputs or have no values yet, or unknown blocks."""
+class Unbound(BaseException):  # a signal between traces that no forward may catch
+    """A trace met holders that are not among its inputs or have no values yet, or unknown blocks.
+
+    Args:
+        holders: settled holders.
+        blocks: the outermost blocks on which they were met.
+    """
 
     def __init__(self, holders: list[Holder], blocks: Sequence[Node] = ()) -> None:
         super().__init__(f"{len(holders)} holders and {len(blocks)} blocks are not bound")
@@ -43,13 +48,25 @@ def bound_call(
 
 
 def commit(writes: dict[Holder, jax.Array]) -> None:
-    """Let written values take effect where this thread stands: in its scope, or for good."""
+    """Let written values take effect where this thread stands: in its scope, or for good.
+
+    Raises:
+        TransformError: a tracer of a raw JAX transform would be stored; nothing has changed then.
+    """
     scope = context.scope
-    for holder, value in writes.items():
-        if scope is None:
-            holder.store(value)
-        else:
+    if scope is not None:
+        for holder, value in writes.items():
             scope.write(holder, value)
+        return
+    for holder, value in writes.items():
+        if isinstance(value, jax.core.Tracer):
+            raise TransformError(
+                f"a {type(holder).__name__} of shape {holder.shape} was assigned inside a raw JAX "
+                "transform, where the value cannot outlive the trace; use kuai.functional(block), "
+                "kuai.hybrid, or kuai.eval_mode()"
+            )
+    for holder, value in writes.items():
+        holder.store(value)
 
 
 class Functional(NamedTuple):
@@ -74,10 +91,14 @@ def functional(block: Node) -> Functional:
 
     Returns:
         `Functional(apply, params, state)`. `apply` never reads or changes the block's own arrays;
-        a parameter that is tied stands once, under its first path.
+        a parameter that is tied stands once, under its first path. Random numbers come from `key`.
 
     Raises:
+        ArgumentError: `block` is no block.
         DeferredInitError: values have not been made yet.
+        BlockLookupError: when applied, the dicts have other paths than those given here.
+        TransformError: when applied, forward draws random numbers and got no key, or assigns to a
+            parameter.
 
     Example:
         >>> net = nn.Dense(1, init="ones").initialize(sample=jnp.ones((1, 3)))
@@ -86,11 +107,37 @@ def functional(block: Node) -> Functional:
         >>> y.tolist()
         [[3.0], [3.0]]
     """
+    if not isinstance(block, Node):
+        raise ArgumentError(
+            f"kuai.functional: expected a block, got {type(block).__name__}; a plain function of "
+            "arrays is pure already"
+        )
     holders = walk(block).holders
-    params = {path: h.read() for path, h in holders.items() if isinstance(h, Parameter)}
-    state = {path: h.read() for path, h in holders.items() if not isinstance(h, Parameter)}
+    arrays = {path: _value(block, path, holder) for path, holder in holders.items()}
+    parameters = {path for path, holder in holders.items() if isinstance(holder, Parameter)}
+    return Functional(
+        _Apply(block, holders),
+        {path: array for path, array in arrays.items() if path in parameters},
+        {path: array for path, array in arrays.items() if path not in parameters},
+    )
 
-    def apply(
+
+def _value(block: Node, path: str, holder: Holder) -> jax.Array:
+    try:
+        return holder.read()
+    except DeferredInitError as error:
+        raise DeferredInitError(f"{type(block).__name__}: {path}: {error}") from None
+
+
+class _Apply:
+    """The pure function of a block."""
+
+    def __init__(self, block: Node, holders: dict[str, Holder]) -> None:
+        self._block = block
+        self._holders = holders
+
+    def __call__(
+        self,
         params: dict[str, jax.Array],
         state: dict[str, jax.Array],
         *inputs: Any,
@@ -98,33 +145,37 @@ def functional(block: Node) -> Functional:
         training: bool = False,
         **keywords: Any,
     ) -> Any:
-        values = {_holder(holders, path): value for path, value in {**params, **state}.items()}
-        stream = None if key is None else KeyStream(key)
+        values = self._bound({**params, **state})
+        stream = KeylessStream(TransformError(_NO_KEY)) if key is None else KeyStream(key)
         with entered(training=training, forced=True, inline=True):
             output, writes = bound_call(
-                lambda: block(*inputs, **keywords),  # type: ignore[operator]  # a Block is callable
+                lambda: self._block(*inputs, **keywords),  # type: ignore[operator]  # a Block
                 values,
                 stream=stream,
             )
-        paths = {holder: path for path, holder in holders.items()}
-        changed = {paths[h]: value for h, value in writes.items() if isinstance(h, State) and h in paths}
-        return output, {**state, **changed}
+        return output, {**state, **self._changed(writes)}
 
-    return Functional(apply, params, state)
+    def _bound(self, arrays: dict[str, jax.Array]) -> dict[Holder, jax.Array]:
+        unknown = sorted(set(arrays) - set(self._holders))
+        missing = sorted(set(self._holders) - set(arrays))
+        if unknown or missing:
+            raise BlockLookupError(
+                f"{type(self._block).__name__}: expected the paths that kuai.functional gave, got "
+                f"unknown {unknown}, missing {missing}; change its dicts' values, not keys"
+            )
+        return {self._holders[path]: array for path, array in arrays.items()}
+
+    def _changed(self, writes: dict[Holder, jax.Array]) -> dict[str, jax.Array]:
+        paths = {holder: path for path, holder in self._holders.items()}
+        for holder in writes:
+            if isinstance(holder, Parameter):
+                raise TransformError(
+                    f"{type(self._block).__name__}: forward assigns to the parameter "
+                    f"{paths.get(holder)!r}, which a pure function cannot keep; make it kuai.State"
+                )
+        return {paths[holder]: value for holder, value in writes.items() if holder in paths}
 
 
-class KeyStream(Stream):
-    """A stream that starts from a JAX key instead of a seed."""
-
-    def __init__(self, key: jax.Array) -> None:
-        super().__init__(0, 0)
-        self._base = key
-
-
-def _holder(holders: dict[str, Holder], path: str) -> Holder:
-    try:
-        return holders[path]
-    except KeyError:
-        raise BlockLookupError(
-            f"expected the paths that kuai.functional gave, got {path!r}; known: {', '.join(holders)}"
-        ) from None
+_NO_KEY = (
+    "kuai.functional: forward draws random numbers and apply got no key; pass key=jax.random.key(0)"
+)

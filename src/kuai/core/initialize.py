@@ -1,28 +1,29 @@
-"""Shapes by abstract evaluation, then all values in one compiled program.
+"""When values are made: shapes by abstract evaluation, then all values in one compiled program.
 
-A value depends on the seed and on the parameter's path below the outermost block, and on nothing
-else: not on the order of creation, nor on which other parameters are made with it.
+Invariants a maintainer must not break:
+
+* A run that only settles shapes leaves nothing behind but shapes, and those only if it succeeds.
+* Values are stored after all of them could be made.
+* No trace makes values of its own: it stops (`Unbound`), its maker makes them, and it starts again.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from kuai import init as initializers
 from kuai.core.binding import Unbound
+from kuai.core.birth import Birth, values_of
 from kuai.core.context import DryRun, Scope, context, entered, scoped
 from kuai.core.parameter import Holder
 from kuai.core.signature import split
-from kuai.core.tree import Node, path_of, walk
-from kuai.errors import ShapeError
-from kuai.random import Stream, current_seed, streaming
+from kuai.core.silence import muted
+from kuai.core.tree import Node, walk
+from kuai.random import Stream, checked_seed, current_seed, streaming
 
 CONCRETIZATION = (
     jax.errors.ConcretizationTypeError,
@@ -32,27 +33,36 @@ CONCRETIZATION = (
 )
 
 
-def initialize(
-    block: Any, *, seed: int | None, init: Any, sample: Any, force: bool
-) -> None:
+def initialize(block: Any, *, seed: int | None, init: Any, sample: Any, force: bool) -> None:
     """`Block.initialize`, as it documents."""
-    holders = walk(block).holders
     chosen = None if init is None else initializers.get(init)
-    inputs = sample if isinstance(sample, tuple) else (sample,)
-    if sample is not None and any(not holder.settled for holder in holders.values()):
-        dry_run(block, inputs, {})
-    born_seed = current_seed() if seed is None else seed
-    for path, holder in holders.items():
-        if holder.made and (force or not holder.ready):
-            holder.bear(born_seed, path, chosen)
-    materialize({path: h for path, h in holders.items() if not h.ready and h.settled})
-
-
-def pending(roots: Iterable[Node]) -> dict[str, Holder]:
-    """Path → holder of everything below `roots` whose values are not made yet."""
-    return {
-        path: holder for root in roots for path, holder in walk(root).holders.items() if not holder.ready
+    born_seed = current_seed() if seed is None else checked_seed(seed, "initialize")
+    if sample is not None:
+        dry_run(block, sample if isinstance(sample, tuple) else (sample,), {})
+    wanted = {
+        path: holder
+        for path, holder in walk(block).holders.items()
+        if holder.made and (force or not holder.ready)
     }
+    births = [
+        Birth(path, holder, born_seed, path, holder.init or chosen)
+        for path, holder in wanted.items()
+        if holder.settled
+    ]
+    arrays = values_of(births)
+    for path, holder in wanted.items():
+        holder.bear(born_seed, path, chosen)
+    _store(births, arrays)
+
+
+def pending(roots: Iterable[Node]) -> list[tuple[str, Holder]]:
+    """(path, holder) of everything below `roots` whose values are not made yet, each once."""
+    found: dict[Holder, str] = {}
+    for root in roots:
+        for path, holder in walk(root).holders.items():
+            if not holder.ready:
+                found.setdefault(holder, path)
+    return [(path, holder) for holder, path in found.items()]
 
 
 def make_ready(roots: Iterable[Node], function: Callable[..., Any], args: Any, kwargs: Any) -> None:
@@ -65,11 +75,22 @@ def make_ready(roots: Iterable[Node], function: Callable[..., Any], args: Any, k
     if not pending(roots):
         return
     dry_run(function, args, kwargs)
-    materialize({path: h for path, h in pending(roots).items() if h.settled})
+    materialize(pending(roots))
+
+
+def make_ready_inside(
+    roots: Iterable[Node], function: Callable[..., Any], args: Any, kwargs: Any
+) -> None:
+    """`make_ready` for a transform that is called where a scope is already in force."""
+    roots = list(roots)
+    if any(not holder.settled for _, holder in pending(roots)):
+        dry_run(function, args, kwargs)
+    for root in roots:
+        settle_here(root, [holder for _, holder in pending([root]) if holder.settled])
 
 
 def dry_run(function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-    """Run `function` only to settle shapes, abstractly where that can be."""
+    """Run `function` only to settle shapes, abstractly where that can be, and in silence."""
     arrays: list[Any] = []
     template = split((args, kwargs), arrays)
 
@@ -79,8 +100,9 @@ def dry_run(function: Callable[..., Any], args: Any, kwargs: Any) -> None:
 
     undo = DryRun()
     failed = True
+    outer = context.scope.dry_run if context.scope is not None else None
     try:
-        with streaming(Stream(0, 0)):
+        with streaming(Stream(0, 0)), muted():
             try:
                 _run_in(undo, _placeholder, lambda: jax.eval_shape(run, arrays))
             except CONCRETIZATION:
@@ -88,6 +110,8 @@ def dry_run(function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         failed = False
     finally:
         undo.finish(failed)
+        if outer is not None and not failed:
+            outer.on_failure += undo.on_failure
 
 
 def _run_in(undo: DryRun, missing: Any, function: Callable[[], Any]) -> None:
@@ -101,7 +125,7 @@ def _placeholder(holder: Holder) -> jax.Array:
     """What an abstract run reads: the shape matters, the values do not."""
     if holder.ready or not holder.settled:
         return holder.concrete()
-    return jnp.zeros(holder.shape, holder.dtype)  # type: ignore[arg-type]  # settled
+    return jnp.zeros(holder.shape, holder.dtype)
 
 
 def settle_here(block: Node, holders: list[Holder]) -> None:
@@ -111,77 +135,62 @@ def settle_here(block: Node, holders: list[Holder]) -> None:
         Unbound: a trace is under way, whose maker has to make them and start again.
     """
     scope = context.scope
-    if context.inferring:
+    if context.inferring or not holders:
         return
-    if scope is not None and scope.dry_run is None:
-        raise Unbound(holders, [block])
     root = context.stack[0] if context.stack else block
-    materialize({path_of(root, holder) or "": holder for holder in holders})
+    if scope is not None and scope.dry_run is None:
+        raise Unbound(holders, [root])
+    materialize(named_below([root, block], holders))
     if scope is not None and scope.dry_run is not None:
         scope.dry_run.on_failure.extend(holder.clear for holder in holders)
 
 
-def materialize(holders: dict[str, Holder]) -> None:
-    """Make the values of settled holders in one compiled program.
+def named_below(roots: Iterable[Node], holders: Iterable[Holder]) -> list[tuple[str, Holder]]:
+    """(path, holder) with the path below the first of `roots` that has the holder, else ""."""
+    paths: dict[Holder, str] = {}
+    for root in roots:
+        for path, holder in walk(root).holders.items():
+            paths.setdefault(holder, path)
+    return [(paths.get(holder, ""), holder) for holder in holders]
+
+
+def materialize(named: Iterable[tuple[str, Holder]] | dict[str, Holder]) -> None:
+    """Make the missing values of settled holders in one compiled program.
 
     Args:
-        holders: path → holder; the path is part of what decides the values.
+        named: (path, holder); the path is part of what decides the values.
     """
-    if not holders:
-        return
-    with jax.ensure_compile_time_eval():
-        arrays = _make(current_seed(), holders)
-    for holder, array in zip(holders.values(), arrays, strict=True):
-        holder.store(array)
+    pairs = named.items() if isinstance(named, dict) else named
+    births = [_birth(path, h) for path, h in pairs if h.settled and not h.ready]
+    _store(births, values_of(births))
 
 
-def _make(seed: int, holders: dict[str, Holder]) -> list[jax.Array]:
-    """The initial values, equal (initializer, shape, dtype) made together."""
-    groups: dict[Any, list[int]] = {}
-    seeds = np.empty((len(holders), 3), np.uint32)
-    for index, (path, holder) in enumerate(holders.items()):
-        born_seed, born_path = holder.birth or (seed, path)
-        seeds[index] = (born_seed, *_hashed(born_path))
-        recipe = (_initializer(holder), holder.shape, str(holder.dtype))
-        groups.setdefault(recipe, []).append(index)
-    recipes = tuple((recipe, len(places)) for recipe, places in groups.items())
-    made = _program(recipes)([seeds[places] for places in groups.values()])
-    arrays: list[Any] = [None] * len(holders)
-    for places, values in zip(groups.values(), made, strict=True):
-        for place, value in zip(places, values, strict=True):
-            arrays[place] = value
-    return arrays
+def _birth(path: str, holder: Holder) -> Birth:
+    seed, born_path = holder.birth or (current_seed(), path)
+    return Birth(path, holder, seed, born_path, holder.init or holder.chosen_init)
 
 
-def _initializer(holder: Holder) -> Any:
-    return holder.init or holder.chosen_init or initializers.get(holder.default_init)
+def _store(births: list[Birth], arrays: list[jax.Array]) -> None:
+    for birth, array in zip(births, arrays, strict=True):
+        birth.holder.store(array)
 
 
-def _hashed(path: str) -> tuple[int, int]:
-    digest = hashlib.blake2b(path.encode(), digest_size=8).digest()
-    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+def ready(roots: list[Node], function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    """Make the values that a transform of `function` will need, as far as they can be foreseen."""
+    make = make_ready if context.scope is None else make_ready_inside
+    make(roots, function, args, kwargs)
 
 
-@functools.lru_cache(maxsize=256)
-def _program(recipes: tuple[Any, ...]) -> Callable[..., Any]:
-    """The compiled initializer for some (initializer, shape, dtype) groups of given sizes."""
+def retried(roots: list[Node], attempt: Callable[[], Any]) -> Any:
+    """What `attempt` returns, after every value that it turns out to need has been made.
 
-    def make(seeds: list[jax.Array]) -> list[list[jax.Array]]:
-        return [
-            [_value(recipe, row) for row in rows]
-            if count == 1
-            else list(jax.vmap(functools.partial(_value, recipe))(rows))
-            for (recipe, count), rows in zip(recipes, seeds, strict=True)
-        ]
-
-    return jax.jit(make)
-
-
-def _value(recipe: tuple[Any, tuple[int, ...], str], row: jax.Array) -> jax.Array:
-    init, shape, dtype = recipe
-    key = jax.random.key(row[0])
-    key = jax.random.fold_in(jax.random.fold_in(key, row[1]), row[2])
-    value = jnp.asarray(init(key, shape, dtype), dtype)
-    if value.shape != shape:
-        raise ShapeError(f"initializer {init!r}: expected values of shape {shape}, got {value.shape}")
-    return value
+    Raises:
+        Unbound: an enclosing trace has to make them.
+    """
+    while True:
+        try:
+            return attempt()
+        except Unbound as unbound:
+            if context.scope is not None or all(holder.ready for holder in unbound.holders):
+                raise
+            materialize(named_below([*roots, *unbound.blocks], unbound.holders))

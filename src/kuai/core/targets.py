@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from kuai.core.parameter import Holder, Parameter
 from kuai.core.tree import Node, matches, walk
-from kuai.errors import ArgumentError
+from kuai.errors import ArgumentError, DtypeError
 
 
 def blocks_in(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Node]:
     """The blocks of a call: the function's own, then those among the arguments, each once."""
+    if isinstance(function, functools.partial):
+        return blocks_in(function.func, (*function.args, *args), {**function.keywords, **kwargs})
     owner = function if isinstance(function, Node) else getattr(function, "__self__", None)
-    found = [item for item in (owner, *args, *kwargs.values()) if isinstance(item, Node)]
-    return list({id(block): block for block in found}.values())
+    return list({id(block): block for block in _blocks((owner, args, kwargs))}.values())
+
+
+def _blocks(value: Any) -> Iterator[Node]:
+    if isinstance(value, Node):
+        yield value
+    elif isinstance(value, (tuple, list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _blocks(item)
 
 
 def trainable(block: Node) -> dict[str, Parameter]:
-    """Path → parameter of all that training changes below `block`."""
+    """Path → parameter of all that training changes below `block`.
+
+    A parameter whose shape nothing has settled yet took no part in any call, and has no gradient.
+    """
     return {
         path: holder
         for path, holder in walk(block).holders.items()
-        if isinstance(holder, Parameter) and holder.trainable
+        if isinstance(holder, Parameter) and holder.trainable and holder.settled
     }
 
 
@@ -39,7 +55,7 @@ class Targets:
     """
 
     def __init__(self, wrt: Any, roots: list[Node], args: tuple[Any, ...]) -> None:
-        self._several = isinstance(wrt, tuple) and not all(isinstance(w, type) for w in wrt)
+        self._several = isinstance(wrt, tuple)
         self._roots = roots
         self._args = args
         self._targets = [self._target(w) for w in (wrt if self._several else (wrt,))]
@@ -48,46 +64,60 @@ class Targets:
     def _target(self, wrt: Any) -> Any:
         """A position, a holder, or dicts path → holder."""
         if isinstance(wrt, Holder):
+            _check_floating(wrt.dtype, f"{type(wrt).__name__} of shape {wrt.shape}")
             return wrt
         if isinstance(wrt, int) and not isinstance(wrt, bool):
             return self._argument(wrt)
-        chosen: list[dict[str, Holder]] = []
-        for root in self._roots:
-            known = {holder for earlier in chosen for holder in earlier.values()}
-            picked = self._selection(root, wrt)
-            chosen.append({path: h for path, h in picked.items() if h not in known})
-        if not any(chosen):
-            raise ArgumentError(self._nothing(wrt))
-        return chosen
+        _check_kind(wrt)
+        return self._chosen([(root, self._selection(root, wrt)) for root in self._roots], wrt)
 
     def _argument(self, position: int) -> Any:
         if not -len(self._args) <= position < len(self._args):
             raise ArgumentError(
-                f"wrt={position}: expected the position of one of {len(self._args)} arguments"
+                f"grad: wrt={position}: expected a position below {len(self._args)}, the number of "
+                "positional arguments"
             )
         argument = self._args[position]
-        if isinstance(argument, Node):
-            return [dict(trainable(argument))]
-        _check_floating(argument, position)
+        blocks = list({id(block): block for block in _blocks(argument)}.values())
+        if blocks:
+            return self._chosen([(block, dict(trainable(block))) for block in blocks], position)
+        _check_argument(argument, position)
         return position % len(self._args)
 
+    def _chosen(self, picked: list[tuple[Node, dict[str, Holder]]], wrt: Any) -> Any:
+        """The picked holders of each block, each holder once, at its first block."""
+        chosen: list[dict[str, Holder]] = []
+        known: set[Holder] = set()
+        for _, holders in picked:
+            chosen.append({path: h for path, h in holders.items() if h not in known})
+            known.update(holders.values())
+        if not known:
+            raise ArgumentError(self._nothing(wrt))
+        return chosen
+
     def _selection(self, root: Node, wrt: Any) -> dict[str, Holder]:
-        holders = walk(root).holders
-        if isinstance(wrt, str) and wrt in holders:
-            return {wrt: holders[wrt]}
-        if isinstance(wrt, (type, tuple)):
-            return {path: h for path, h in holders.items() if isinstance(h, wrt)}
-        return {path: h for path, h in trainable(root).items() if matches(wrt, path, h)}
+        found = walk(root)
+        path = found.aliases.get(wrt, wrt) if isinstance(wrt, str) else None
+        if path in found.holders:
+            _check_floating(found.holders[path].dtype, wrt)
+            return {wrt: found.holders[path]}
+        if isinstance(wrt, type):
+            return {
+                p: h
+                for p, h in found.holders.items()
+                if isinstance(h, wrt) and _is_floating(h.dtype)
+            }
+        return {p: h for p, h in trainable(root).items() if matches(wrt, p, h)}
 
     def _nothing(self, wrt: Any) -> str:
         paths = [path for root in self._roots for path in trainable(root)]
-        if wrt is None:
+        if not paths:
             return (
                 "grad: expected a block with trainable parameters among the arguments, got none; "
                 "pass the net as an argument, unfreeze it, or name an argument by wrt=position"
             )
         near = difflib.get_close_matches(str(wrt), paths, n=3) or paths[:5]
-        return f"grad: wrt={wrt!r} selects no parameter; there are {', '.join(near) or 'none'}"
+        return f"grad: wrt={wrt!r} selects no parameter; there are {', '.join(near)}"
 
     def _value(self, target: Any) -> Any:
         if isinstance(target, int):
@@ -123,10 +153,33 @@ def _one_or_all(gradients: list[Any]) -> Any:
     return gradients[0] if len(gradients) == 1 else tuple(gradients)
 
 
-def _check_floating(argument: Any, position: int) -> None:
+def _is_floating(dtype: Any) -> bool:
+    return bool(jnp.issubdtype(dtype, jnp.floating))
+
+
+def _check_floating(dtype: Any, what: str) -> None:
+    if not _is_floating(dtype):
+        raise DtypeError(
+            f"grad: wrt={what}: expected a real floating dtype, got {dtype}; cast it with .astype"
+        )
+
+
+def _check_argument(argument: Any, position: int) -> None:
     for leaf in jax.tree.leaves(argument):
-        dtype = jnp.asarray(leaf).dtype
-        if not jnp.issubdtype(dtype, jnp.inexact):
+        if not isinstance(leaf, (jax.Array, np.ndarray, np.generic, float, int, complex)):
             raise ArgumentError(
-                f"wrt={position}: expected a floating argument, got {dtype}; cast it with .astype"
+                f"grad: wrt={position}: expected an argument of arrays, got {type(leaf).__name__}; "
+                "name the position of an array, counted from 0"
             )
+        _check_floating(jnp.asarray(leaf).dtype, str(position))
+
+
+def _check_kind(wrt: Any) -> None:
+    if wrt is None or isinstance(wrt, (str, re.Pattern, type)):
+        return
+    if isinstance(wrt, Node) or not callable(wrt):
+        raise ArgumentError(
+            "grad: wrt: expected a position, a path, a glob, a regular expression, a type, a "
+            f"predicate (path, parameter), a holder, or a tuple of these, got {type(wrt).__name__}; "
+            'for one sub-block give a glob such as "encoder.*"'
+        )

@@ -1,0 +1,109 @@
+"""Initial values: what they follow from, and the compiled program that makes them.
+
+A value depends on the seed and on the parameter's path below the outermost block, and on nothing
+else: not on the order of creation, nor on which other parameters are made with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kuai import init as initializers
+from kuai.core.parameter import Holder
+from kuai.errors import ArgumentError, DtypeError, ShapeError
+
+
+class Birth(NamedTuple):
+    """What the values of a holder follow from.
+
+    Attributes:
+        place: path for messages.
+        holder: whose shape and dtype count.
+        seed, path: decide the values.
+        init: initializer; None leaves the choice to the holder's default.
+    """
+
+    place: str
+    holder: Holder
+    seed: int
+    path: str
+    init: Any
+
+
+def values_of(births: list[Birth]) -> list[jax.Array]:
+    """The initial values, equal (initializer, shape, dtype) made together."""
+    if not births:
+        return []
+    groups: dict[Any, list[int]] = {}
+    for index, birth in enumerate(births):
+        groups.setdefault(_recipe(birth), []).append(index)
+    seeds = np.array([(birth.seed, *_hashed(birth.path)) for birth in births], np.uint32)
+    recipes = tuple((recipe, len(places)) for recipe, places in groups.items())
+    try:
+        with jax.ensure_compile_time_eval():
+            made = _program(recipes)([seeds[places] for places in groups.values()])
+    except Exception:
+        _blame(births)
+        raise
+    arrays: list[Any] = [None] * len(births)
+    for places, values in zip(groups.values(), made, strict=True):
+        for place, value in zip(places, values, strict=True):
+            arrays[place] = value
+    return arrays
+
+
+def _recipe(birth: Birth) -> tuple[Any, tuple[int, ...], str]:
+    init = birth.init or initializers.get(birth.holder.default_init)
+    return init, birth.holder.shape, str(birth.holder.dtype)  # type: ignore[return-value]  # settled
+
+
+def _blame(births: list[Birth]) -> None:
+    """Raise what went wrong for the first holder that has no values, with its path."""
+    for birth in births:
+        try:
+            jax.eval_shape(lambda b=birth: _value(_recipe(b), jnp.zeros(3, jnp.uint32)))
+        except (ArgumentError, DtypeError, ShapeError) as error:
+            raise type(error)(f"{birth.place}: {error}") from error
+        except Exception as error:
+            error.add_note(f"in the initializer of {birth.place}")
+            raise
+
+
+def _hashed(path: str) -> tuple[int, int]:
+    digest = hashlib.blake2b(path.encode(), digest_size=8).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+
+@functools.lru_cache(maxsize=256)
+def _program(recipes: tuple[Any, ...]) -> Callable[..., Any]:
+    """The compiled initializer for some (initializer, shape, dtype) groups of given sizes."""
+
+    def make(seeds: list[jax.Array]) -> list[list[jax.Array]]:
+        return [
+            [_value(recipe, row) for row in rows]
+            if count == 1
+            else list(jax.vmap(functools.partial(_value, recipe))(rows))
+            for (recipe, count), rows in zip(recipes, seeds, strict=True)
+        ]
+
+    return jax.jit(make)
+
+
+def _value(recipe: tuple[Any, tuple[int, ...], str], row: jax.Array) -> jax.Array:
+    init, shape, dtype = recipe
+    key = jax.random.key(row[0])
+    key = jax.random.fold_in(jax.random.fold_in(key, row[1]), row[2])
+    value = jnp.asarray(init(key, shape, jnp.dtype(dtype)))
+    if value.shape != shape:
+        raise ShapeError(
+            f"initializer {init!r}: expected values of shape {shape}, got {value.shape}; return "
+            "an array of the shape that it is called with"
+        )
+    return value.astype(dtype)
