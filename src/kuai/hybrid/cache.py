@@ -98,7 +98,7 @@ class Compiled:
             key = (template, context.flags & (TRAINING | FORCED))
             program = structure.programs.get(key) or Program(self._call, template, structure.holders, roots)
             try:
-                result = program(arrays) if context.scope is None else program.in_scope(arrays)
+                result = program(tuple(arrays)) if context.scope is None else program.in_scope(tuple(arrays))
             except Unbound as unbound:
                 self._extend(unbound)
                 continue
@@ -139,7 +139,9 @@ class Compiled:
     def _structure(self, roots: list[Node]) -> Structure:
         """The structure that the blocks have now, with what was compiled for it before."""
         holders, tokens = fingerprint(tuple(roots))
-        holders += [h for ref in self._loose if (h := ref()) is not None and h not in set(holders)]
+        loose = {h: ref for ref in self._loose if (h := ref()) is not None and h not in holders}
+        holders += loose
+        tokens += loose.values()
         references = tuple(map(weakref.ref, roots))
         self._structures = [s for s in self._structures if all(ref() is not None for ref in s.roots)]
         for structure in self._structures:
@@ -164,4 +166,4 @@ class _ByBlocks:
         found = self._programs.get(tuple(map(id, nodes)))
         if found is None or any(ref() is not node for ref, node in zip(found[0], nodes, strict=True)):
             raise Unbound([])
-        return found[1]([a for a in args if type(a) is ArrayImpl])
+        return found[1](tuple(a for a in args if type(a) is ArrayImpl))
