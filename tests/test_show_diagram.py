@@ -12,7 +12,7 @@ import pytest
 
 import kuai
 from kuai import nn
-from kuai.show import diagram, save_diagram
+from kuai.show import save_diagram, to_svg
 from kuai.show.boxes import boxes_of, every
 from kuai.show.table import place
 
@@ -64,58 +64,58 @@ def nets():
 def test_it_parses_and_holds_every_place_once(name, sample):
     net = nets()[name]
     paths = [row.path for row in net.summary().rows]
-    svg = parsed(diagram(net, *sample))
+    svg = parsed(to_svg(net, *sample))
     assert sorted(titles(svg)) == sorted(map(place, paths))
 
 
 def test_equal_siblings_are_one_box():
-    svg = parsed(diagram(nets()["many equal"]))
+    svg = parsed(to_svg(nets()["many equal"]))
     assert "Layer × 48" in texts(svg)
     assert "0.norm … 47.norm" in texts(svg)
     assert len(list(svg.iterfind(f"{SVG}g"))) == 1 + 3 + 1  # net, layer with two inside, head
 
 
 def test_a_repeated_pattern_is_one_frame():
-    svg = parsed(diagram(nets()["a pattern"], X))
+    svg = parsed(to_svg(nets()["a pattern"], X))
     assert "× 9" in texts(svg)
     assert "0 … 16" in texts(svg)
     assert texts(svg).count("ReLU") == 1
 
 
 def test_two_equal_siblings_stay_two_boxes():
-    svg = parsed(diagram(nn.Sequential(nn.ReLU(), nn.ReLU())))
+    svg = parsed(to_svg(nn.Sequential(nn.ReLU(), nn.ReLU())))
     assert texts(svg).count("ReLU") == 2
 
 
 def test_siblings_that_differ_in_what_they_hold_are_not_joined():
     net = nn.Sequential(*[nn.Dense(8) for _ in range(3)])
     net[1].freeze()
-    svg = parsed(diagram(net, X))
+    svg = parsed(to_svg(net, X))
     assert texts(svg).count("Dense") == 3
     assert "72 parameters, frozen" in texts(svg)
 
 
 @pytest.mark.parametrize("make", [lambda n: nn.Dense(n + 1), lambda n: nn.Dropout(n / 10)])
 def test_siblings_made_otherwise_are_not_joined(make):
-    svg = parsed(diagram(nn.Sequential(*map(make, range(3)))))
+    svg = parsed(to_svg(nn.Sequential(*map(make, range(3)))))
     assert len(list(svg.iterfind(f"{SVG}g"))) == 4
 
 
 def test_a_shared_block_is_drawn_once_and_referred_to():
-    svg = parsed(diagram(nets()["shared"], X))
+    svg = parsed(to_svg(nets()["shared"], X))
     assert "= 0, shared" in texts(svg)
     assert texts(svg).count("72 parameters") == 1
 
 
 def test_shapes_and_counts_are_told():
-    svg = parsed(diagram(nn.Sequential(nn.Dense(4), nn.BatchNorm()), X))
+    svg = parsed(to_svg(nn.Sequential(nn.Dense(4), nn.BatchNorm()), X))
     assert {"→ (2, 4)", "36 parameters", "8 parameters", "8 in states"} <= set(texts(svg))
-    assert "? parameters" in texts(parsed(diagram(nn.Dense(4))))
+    assert "? parameters" in texts(parsed(to_svg(nn.Dense(4))))
 
 
 def test_arrows_join_the_steps_of_a_sequence_alone():
     def arrows(net):
-        return sum(path.get("class") == "flow" for path in parsed(diagram(net)).iter(f"{SVG}path"))
+        return sum(path.get("class") == "flow" for path in parsed(to_svg(net)).iter(f"{SVG}path"))
 
     blocks = nn.Dense(1), nn.Dense(2), nn.Dense(3)
     assert arrows(nn.Sequential(*blocks)) == 2
@@ -134,7 +134,7 @@ def boxes_on_page(svg):
 
 @pytest.mark.parametrize("name", nets())
 def test_boxes_lie_on_the_page_and_inside_or_beside_each_other(name):
-    svg = parsed(diagram(nets()[name], X))
+    svg = parsed(to_svg(nets()[name], X))
     boxes = boxes_on_page(svg)
     width, height = float(svg.get("width")), float(svg.get("height"))
     assert all(x >= 0 and y >= 0 and r <= width and b <= height for x, y, r, b in boxes)
@@ -146,44 +146,44 @@ def test_boxes_lie_on_the_page_and_inside_or_beside_each_other(name):
 
 
 def test_many_different_blocks_are_not_one_long_column():
-    svg = parsed(diagram(nets()["many different"], X))
+    svg = parsed(to_svg(nets()["many different"], X))
     assert float(svg.get("height")) < 2 * float(svg.get("width"))
 
 
 def test_it_is_the_same_every_time():
-    assert diagram(nets()["shared"], X) == diagram(nets()["shared"], X)
+    assert to_svg(nets()["shared"], X) == to_svg(nets()["shared"], X)
 
 
 def test_a_summary_can_be_drawn_too():
     net = nets()["nested"]
-    assert diagram(net.summary(X)) == diagram(net, X)
+    assert to_svg(net.summary(X)) == to_svg(net, X)
 
 
 def test_it_serves_light_and_dark_screens():
-    assert "@media screen and (prefers-color-scheme: dark)" in diagram(nn.Dense(1))
+    assert "@media screen and (prefers-color-scheme: dark)" in to_svg(nn.Dense(1))
 
 
 def test_it_is_named_for_those_who_cannot_see_it():
-    svg = parsed(diagram(nn.Dense(1), X))
+    svg = parsed(to_svg(nn.Dense(1), X))
     assert svg.get("role") == "img"
     assert svg.get("aria-label") == "Diagram of Dense, 9 parameters"
 
 
 def test_names_are_escaped_and_what_xml_forbids_is_replaced():
-    svg = parsed(diagram(nn.BlockDict({'<script>&"\x00\ud800': nn.Dense(1)})))
+    svg = parsed(to_svg(nn.BlockDict({'<script>&"\x00\ud800': nn.Dense(1)})))
     assert '<script>&"\ufffd\ufffd' in texts(svg)
 
 
 def test_long_names_are_shortened_where_they_are_drawn():
     path = "a" * 200
-    svg = parsed(diagram(nn.BlockDict({path: nn.Dense(1)})))
+    svg = parsed(to_svg(nn.BlockDict({path: nn.Dense(1)})))
     assert path in titles(svg)
     assert max(map(len, texts(svg))) <= 44
 
 
 def test_it_is_saved_as_a_file(tmp_path):
     save_diagram(nn.Dense(1), tmp_path / "net.svg", X)
-    assert (tmp_path / "net.svg").read_text() == diagram(nn.Dense(1), X)
+    assert (tmp_path / "net.svg").read_text() == to_svg(nn.Dense(1), X)
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -195,7 +195,7 @@ def test_a_very_deep_net_has_a_picture():
     net = nn.Identity()
     for _ in range(1200):
         net = nn.BlockList([net])
-    assert len(re.findall("<g>", diagram(net))) == 1201
+    assert len(re.findall("<g>", to_svg(net))) == 1201
 
 
 @hypothesis.given(some.lists(some.sampled_from([nn.ReLU, nn.Tanh, Layer]), max_size=24))

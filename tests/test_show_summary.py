@@ -113,7 +113,9 @@ def test_an_uninitialised_net_stays_so(make):
     net.summary(X)
     assert {path: (h.shape, h.ready) for path, h in walk(net).holders.items()} == before
     assert kuai.random.get_state() == random
-    assert all(block.settings()[1:3] == (None, kuai.Block.settings(block)[2]) for block in net.blocks())
+    assert all(
+        block.settings()[1:3] == (None, kuai.Block.settings(block)[2]) for block in net.blocks()
+    )
 
 
 @pytest.mark.parametrize("make", [mlp, FixedHidden])
@@ -359,3 +361,12 @@ def test_looking_bumps_nothing_for_good():
     before = epoch.value
     net.summary()
     assert epoch.value == before
+
+
+def test_every_public_name_is_found_where_it_is_listed():
+    from kuai import show
+
+    assert sorted(show._HOMES) == sorted(show.__all__)
+    assert all(getattr(show, name).__name__ == name for name in show.__all__)
+    with pytest.raises(AttributeError, match=r"module 'kuai.show' has no attribute 'nothing'"):
+        _ = show.nothing

@@ -71,10 +71,10 @@ def save_diagram(net: Block | Summary, path: str | os.PathLike[str], *sample: ob
         >>> "8 parameters" in file.read_text()
         True
     """
-    write_text(path, diagram(net, *sample))
+    write_text(path, to_svg(net, *sample))
 
 
-def diagram(net: Block | Summary, *sample: object) -> str:
+def to_svg(net: Block | Summary, *sample: object) -> str:
     """The picture of a net as SVG that can stand in a page or in a file of its own.
 
     Args:
@@ -82,7 +82,7 @@ def diagram(net: Block | Summary, *sample: object) -> str:
         sample: inputs for a block to infer shapes from, as for `Block.summary`.
 
     Example:
-        >>> kuai.show.diagram(nn.Dense(2)).startswith("<svg")
+        >>> kuai.show.to_svg(nn.Dense(2)).startswith("<svg")
         True
     """
     summary = net if isinstance(net, Summary) else summarize(net, sample)

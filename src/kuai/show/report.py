@@ -12,7 +12,7 @@ from typing import Any
 from kuai.errors import ArgumentError
 from kuai.files import write_text
 from kuai.show import chart, confusion
-from kuai.show.diagram import diagram
+from kuai.show.diagram import to_svg
 from kuai.show.markup import element, escape
 from kuai.show.records import panels
 from kuai.show.summary import Summary
@@ -113,7 +113,7 @@ class Report:
             ("Training", self._curves()),
             ("Data", facts("The data", self.data)),
             ("Net", element("div", as_html(self.summary), class_="wide")),
-            ("Diagram", element("div", diagram(self.summary), class_="wide")),
+            ("Diagram", element("div", to_svg(self.summary), class_="wide")),
             ("Settings", facts("What the run was started with", self.settings)),
             ("Versions", facts("Made with", versions())),
         ]
