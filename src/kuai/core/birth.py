@@ -53,10 +53,17 @@ def values_of(births: list[Birth]) -> list[jax.Array]:
         _blame(births)
         raise
     arrays: list[Any] = [None] * len(births)
-    for places, values in zip(groups.values(), made, strict=True):
-        for place, value in zip(places, values, strict=True):
+    for places, stack in zip(groups.values(), made, strict=True):
+        for place, value in zip(places, _rows(stack, len(places)), strict=True):
             arrays[place] = value
     return arrays
+
+
+def _rows(stack: jax.Array, count: int) -> list[jax.Array]:
+    """The values of a group, taken apart outside the program, which XLA would repeat for each."""
+    if count == 1:
+        return [stack]
+    return [jax.lax.dynamic_index_in_dim(stack, np.int32(i), 0, False) for i in range(count)]
 
 
 def _recipe(birth: Birth) -> tuple[Any, tuple[int, ...], str]:
@@ -85,11 +92,11 @@ def _hashed(path: str) -> tuple[int, int]:
 def _program(recipes: tuple[Any, ...]) -> Callable[..., Any]:
     """The compiled initializer for some (initializer, shape, dtype) groups of given sizes."""
 
-    def make(seeds: list[jax.Array]) -> list[list[jax.Array]]:
+    def make(seeds: list[jax.Array]) -> list[jax.Array]:
         return [
-            [_value(recipe, row) for row in rows]
+            _value(recipe, rows[0])
             if count == 1
-            else list(jax.vmap(functools.partial(_value, recipe))(rows))
+            else jax.vmap(functools.partial(_value, recipe))(rows)
             for (recipe, count), rows in zip(recipes, seeds, strict=True)
         ]
 
