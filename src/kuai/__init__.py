@@ -6,6 +6,7 @@ from kuai import init as init
 from kuai import models as models
 from kuai import nn as nn
 from kuai import random as random
+from kuai import testing as testing
 from kuai import show as _show_package  # registers how blocks are shown
 from kuai.core.autograd import grad as grad
 from kuai.core.autograd import value_and_grad as value_and_grad

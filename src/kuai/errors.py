@@ -78,3 +78,7 @@ class NonFiniteError(KuaiError, ArithmeticError):
 
 class MissingExtraError(KuaiError, ImportError):
     """An optional dependency is not installed."""
+
+
+class GradientError(KuaiError, AssertionError):
+    """A gradient differs from the one that finite differences give."""
