@@ -36,7 +36,7 @@ def _normal(mean: float, std: float) -> InitFunction:
 
 
 def _constant(value: float) -> InitFunction:
-    return lambda key, shape, dtype: jnp.full(shape, value, dtype)
+    return lambda _key, shape, dtype: jnp.full(shape, value, dtype)
 
 
 _FACTORIES: dict[str, Callable[..., Any]] = {
