@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from kuai.core.block import Block
 from kuai.core.parameter import Holder
 from kuai.core.sequential import Sequential
+from kuai.core.steps import as_block
 from kuai.core.tree import walk
 from kuai.errors import ArgumentError
 
 
-def replicate(block: Block, n: int, *, share: bool = False) -> Sequential:
+def replicate(block: Any, n: Any, *, share: bool = False) -> Sequential:
     """Many instances of one block, one after the other.
 
     Args:
@@ -24,24 +26,22 @@ def replicate(block: Block, n: int, *, share: bool = False) -> Sequential:
         A `Sequential` of them.
 
     Raises:
-        ArgumentError: `block` is no block, or `n` is not a positive integer.
+        ArgumentError: `n` is not a positive integer.
+        RegistrationError: `block` is neither a block nor a function.
 
     Example:
         >>> net = kuai.replicate(nn.Dense(4), 3)
         >>> len(net.parameters()), len(kuai.replicate(nn.Dense(4), 3, share=True).parameters())
         (6, 2)
     """
-    if not isinstance(block, Block):
-        raise ArgumentError(
-            f"replicate: expected a block, got {type(block).__name__}; make one first"
-        )
+    pattern = as_block(block, "replicate")
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ArgumentError(
             f"replicate: expected a number of instances of at least 1, got {n!r}; give a count"
         )
     if share:
-        return Sequential(*[block] * n)
-    return Sequential(*[_fresh(block) for _ in range(n)])
+        return Sequential(*[pattern] * n)
+    return Sequential(*[_fresh(pattern) for _ in range(n)])
 
 
 def _fresh(block: Block) -> Block:
