@@ -68,7 +68,8 @@ def check_axes(x: jax.Array, at_least: int) -> None:
     """
     if x.ndim < at_least:
         raise ShapeError(
-            f"{here()}: expected an input of at least {at_least} axes, got shape {x.shape}; "
+            f"{here()}: expected an input of at least {at_least} "
+            f"{'axis' if at_least == 1 else 'axes'}, got shape {x.shape}; "
             "add a batch axis with x[None]"
         )
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Integer
 
 __all__ = ["batch_norm", "dense", "dropout", "embedding", "layer_norm", "moments"]
 
@@ -160,7 +160,7 @@ def batch_norm(
 
 
 def embedding(
-    indices: Int[Array, "*batch"], table: Float[Array, "size features"]
+    indices: Integer[Array, "*batch"], table: Float[Array, "size features"]
 ) -> Float[Array, "*batch features"]:
     """The rows of `table` at `indices`; an index below 0 or beyond the table gives NaN.
 
