@@ -1,13 +1,14 @@
 """kuai: neural networks from Blocks, written as ordinary Python, run as one compiled program."""
 
+from kuai import data as data
 from kuai import errors as errors
 from kuai import hybrid as _hybrid_package  # registers how blocks are compiled
 from kuai import init as init
 from kuai import models as models
 from kuai import nn as nn
 from kuai import random as random
+from kuai import show as show
 from kuai import testing as testing
-from kuai import show as _show_package  # registers how blocks are shown
 from kuai.core.autograd import grad as grad
 from kuai.core.autograd import value_and_grad as value_and_grad
 from kuai.core.binding import functional as functional

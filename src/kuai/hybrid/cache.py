@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 
 from kuai.core.binding import Unbound
 from kuai.core.context import FORCED, TRAINING, context, epoch
@@ -28,7 +28,6 @@ from kuai.core.tree import Node, fingerprint, same_tokens, walk
 from kuai.hybrid.errors import explained
 from kuai.hybrid.program import Program
 
-ArrayImpl = type(jnp.zeros(()))
 _KEPT_STRUCTURES = 8
 
 
@@ -130,9 +129,9 @@ class Compiled:
         if self._epoch != now:
             self._fast, self._epoch = {}, now
         key = (context.flags, *map(type, args))
-        if all(type(a) is ArrayImpl for a in args):
+        if all(isinstance(a, jax.Array) for a in args):
             self._fast[key] = program
-        elif all(type(a) is ArrayImpl or isinstance(a, Node) for a in args):
+        elif all(isinstance(a, (jax.Array, Node)) for a in args):
             table = self._fast.setdefault(key, _ByBlocks())
             table.add(nodes, program)
 
@@ -162,8 +161,8 @@ class _ByBlocks:
         self._programs[tuple(map(id, nodes))] = tuple(map(weakref.ref, nodes)), program
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
-        nodes = [a for a in args if type(a) is not ArrayImpl]
+        nodes = [a for a in args if isinstance(a, Node)]
         found = self._programs.get(tuple(map(id, nodes)))
         if found is None or any(ref() is not node for ref, node in zip(found[0], nodes, strict=True)):
             raise Unbound([])
-        return found[1](tuple(a for a in args if type(a) is ArrayImpl))
+        return found[1](tuple(a for a in args if not isinstance(a, Node)))

@@ -1,0 +1,114 @@
+"""One net called from many threads, while others trace it, is right every time."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import jax.numpy as jnp
+import numpy as np
+
+import kuai
+from kuai import nn
+
+THREADS = 16
+
+
+def together(work, count=THREADS):
+    """Run work(i) in `count` threads that start at once; their results in order."""
+    gate = threading.Barrier(count)
+
+    def start(index):
+        gate.wait(timeout=60)
+        return work(index)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(start, range(count)))
+
+
+def net_and_answers():
+    net = nn.Sequential(nn.Dense(16, activation="relu"), nn.LayerNorm(), nn.Dense(3))
+    inputs = [jnp.full((i + 1, 4), float(i)) for i in range(THREADS)]
+    answers = [np.asarray(net(x)) for x in inputs]
+    return net, inputs, answers
+
+
+def test_calls_from_many_threads_while_others_trace():
+    net, inputs, answers = net_and_answers()
+    net.hybridize()
+
+    def work(index):
+        for _ in range(20):
+            np.testing.assert_allclose(net(inputs[index]), answers[index], rtol=1e-5, atol=1e-6)
+
+    together(work)
+
+
+def test_one_trace_for_each_signature():
+    traces = []
+
+    def counted(x):
+        traces.append(x.shape)
+        return x * 2
+
+    net = nn.Sequential(nn.Lambda(counted)).hybridize()
+    together(lambda index: net(jnp.ones((index % 4 + 1, 2))))
+    assert sorted(set(traces)) == [(n, 2) for n in (1, 2, 3, 4)]
+    assert len(traces) <= 5  # the first shape may be traced by the plain path and again by the fast one
+
+
+def test_gradients_in_threads():
+    net, inputs, _ = net_and_answers()
+    function = kuai.value_and_grad(lambda net, x: jnp.square(net(x)).sum())
+    expected = [function(net, x)[1]["0.weight"] for x in inputs]
+
+    def work(index):
+        return function(net, inputs[index])[1]["0.weight"]
+
+    for got, want in zip(together(work), expected, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_modes_are_of_the_thread():
+    drop = nn.Dropout(0.5)
+    x = jnp.ones((50,))
+
+    def work(index):
+        if index % 2:
+            with kuai.train_mode():
+                return bool((drop(x) == 0).any())
+        return bool((drop(x) == 0).any())
+
+    assert together(work) == [bool(i % 2) for i in range(THREADS)]
+
+
+def test_every_thread_draws_keys_of_its_own():
+    kuai.seed(0)
+    net = nn.Sequential(nn.Dropout(0.5)).train().hybridize()
+    net(jnp.ones((64,)))
+    masks = together(lambda _: tuple(np.asarray(net(jnp.ones((64,)))).tolist()))
+    assert len(set(masks)) == THREADS
+
+
+def test_a_change_of_structure_beside_running_calls():
+    net = nn.Sequential(nn.Lambda(lambda x: x), nn.Dense(4, init="ones")).hybridize()
+    x = jnp.ones((1, 4))
+    net(x)
+    done = threading.Event()
+
+    def call(_):
+        seen = set()
+        while not done.is_set():
+            seen.add(float(net(x)[0, 0]))
+        return seen
+
+    def change(index):
+        for factor in (2.0, 3.0, 4.0):
+            net[0].function = lambda x, factor=factor: x * factor
+            net(x)
+        done.set()
+        return {4.0}
+
+    seen = set().union(*together(lambda i: change(i) if i == 0 else call(i), 4))
+    assert seen <= {4.0, 8.0, 12.0, 16.0}
+    assert float(net(x)[0, 0]) == 16.0
