@@ -29,6 +29,9 @@ def replace(root: Node, path: str, new: Node | Callable[[Any], Any]) -> None:
     old = get_block(root, path)
     if path == "":
         raise ArgumentError("replace: expected the path of a block below this one, got ''")
+    if not isinstance(new, Node) and not callable(new):
+        kind = type(new).__name__
+        raise ArgumentError(f"replace {path!r}: expected a Block or a function, got {kind}")
     block = new if isinstance(new, Node) else new(old)
     if not isinstance(block, Node):
         raise ArgumentError(f"replace {path!r}: expected a Block, got {type(block).__name__}")
