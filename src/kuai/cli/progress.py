@@ -11,8 +11,8 @@ from kuai.cli.command import log
 from kuai.cli.runs import CHECKPOINT, METRICS, Run
 from kuai.errors import FileFormatError
 from kuai.files import write_text
-from kuai.train import Trainer
 from kuai.train.callbacks import Callback
+from kuai.train.trainer import Trainer
 
 
 class EveryEpoch(Callback):

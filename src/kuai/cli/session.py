@@ -17,7 +17,7 @@ from kuai.cli.targets import trusted
 from kuai.core.block import Block
 from kuai.data import Dataset
 from kuai.errors import DataError
-from kuai.train import Trainer
+from kuai.train.trainer import Trainer
 
 
 @dataclass(frozen=True)

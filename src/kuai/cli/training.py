@@ -9,7 +9,8 @@ from kuai.cli.options import Option, choice, positive
 from kuai.cli.settings import Settings
 from kuai.core.block import Block
 from kuai.data import Dataset
-from kuai.train import Trainer, losses
+from kuai.train import losses
+from kuai.train.trainer import Trainer
 
 # Name → (in optax, learning rate where none is given, other arguments).
 _OPTIMIZERS: dict[str, tuple[str, float, dict[str, Any]]] = {
@@ -32,17 +33,18 @@ def learning_rate(settings: Settings) -> float:
     return _OPTIMIZERS[settings.optimizer][1] if settings.lr is None else settings.lr
 
 
-def optimizer(settings: Settings) -> Any:
-    """The optax transformation that the settings name."""
+def optimizer(settings: Settings, rate: Any) -> Any:
+    """The optax transformation that the settings name, with a learning rate."""
     import optax
 
     name, _, arguments = _OPTIMIZERS[settings.optimizer]
-    return getattr(optax, name)(learning_rate(settings), **arguments)
+    return getattr(optax, name)(rate, **arguments)
 
 
 def trainer(net: Block, settings: Settings, data: Dataset) -> Trainer:
     """A trainer for the kind of targets that the data has."""
-    return Trainer(net, optimizer(settings), _loss(data), _metrics(data), seed=settings.seed)
+    chosen = optimizer(settings, learning_rate(settings))
+    return Trainer(net, chosen, _loss(data), _metrics(data), seed=settings.seed)
 
 
 def judge(net: Block, data: Dataset) -> Trainer:
