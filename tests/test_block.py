@@ -43,12 +43,13 @@ def test_forward_must_be_defined():
         def foward(self, x):
             return x
 
-    with pytest.raises(
-        ForwardNotDefinedError, match=r"Net: inner \(Empty\): expected Empty to def"
-    ):
-        outer = Net()
-        outer.inner = Empty()
-        outer.forward = outer.inner
+    outer = Net()
+    outer.inner = Empty()
+    outer.forward = outer.inner
+    message = (
+        r"Net: inner \(Empty\): expected Empty to define forward\(self, ...\), and it does not"
+    )
+    with pytest.raises(ForwardNotDefinedError, match=message):
         outer(jnp.ones(1))
     with pytest.raises(NotImplementedError, match="Empty: expected Empty to define forward"):
         Empty()(1)
