@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from importlib.metadata import version as version_of
+
+import kuai
+
+# autodoc imports what it documents by path, and some public paths (kuai.losses) are names of kuai
+# whose file is elsewhere.
+for name, value in vars(kuai).items():
+    if inspect.ismodule(value):
+        sys.modules.setdefault(f"kuai.{name}", value)
 
 project = "kuai"
 author = "The kuai contributors"
