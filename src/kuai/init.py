@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn import initializers
 
-from kuai.errors import ArgumentError
+from kuai.errors import ArgumentError, DtypeError
 
 __all__ = ["Initializer", "constant", "get", "glorot_normal", "glorot_uniform", "he_normal",
            "he_uniform", "lecun_normal", "lecun_uniform", "normal", "ones", "orthogonal",
@@ -56,6 +56,7 @@ _FACTORIES: dict[str, Callable[..., Any]] = {
 }
 _ALIASES = {"xavier_uniform": "glorot_uniform", "xavier_normal": "glorot_normal",
             "kaiming_uniform": "he_uniform", "kaiming_normal": "he_normal"}  # fmt: skip
+_EXACT = ("zeros", "ones", "constant")
 _SCALED = ("glorot", "he_", "lecun", "orthogonal")
 
 
@@ -69,6 +70,7 @@ class Initializer:
 
     Raises:
         ArgumentError: when called for a shape of fewer than two axes that the formula cannot scale.
+        DtypeError: when called for random values of a dtype that is not floating.
 
     Example:
         >>> kuai.init.normal(std=0.01)
@@ -85,6 +87,11 @@ class Initializer:
             raise ArgumentError(
                 f"kuai.init.{self.name}: expected a shape of at least two axes (inputs, outputs), "
                 f"got {shape}; use uniform, normal, zeros or ones for a vector"
+            )
+        if self.name not in _EXACT and not jnp.issubdtype(dtype, jnp.inexact):
+            raise DtypeError(
+                f"kuai.init.{self.name}: expected a floating dtype, got {jnp.dtype(dtype)}; use zeros, "
+                "ones or constant for other dtypes"
             )
         return _FACTORIES[self.name](*self.arguments)(key, shape, dtype)
 

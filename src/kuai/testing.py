@@ -60,8 +60,8 @@ def check_gradient(
     Args:
         block: any block; one without values gets them in the copy only.
         inputs: of a call; floating ones are differentiated too.
-        wrt: what is checked: a position among `inputs`, a glob, regular expression or
-            predicate (path, None) over the paths of trainable parameters, or a tuple of these; default all.
+        wrt: what is checked: a position among `inputs`; a glob, regular expression or predicate
+            (path, None) over the paths of trainable parameters; a tuple of these; default all.
         eps: ε, times max(1, |x|).
         rtol: allowed error relative to the finite difference.
         atol: allowed error beside that, times the size of f.
