@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from importlib.metadata import version as version_of
+from typing import Any
 
 import kuai
 
@@ -28,6 +30,7 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build"]
+default_role = "code"  # `x` is code in our docstrings, as in Markdown
 
 html_theme = "furo"
 html_title = f"kuai {release}"
@@ -42,3 +45,20 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Formula", ("Shape", "returns_style"), ("Reference", "References")]
+
+
+def escape(prose: str) -> str:
+    """Take |x| for an absolute value and val_ for a name: to reStructuredText both are links."""
+    return re.sub(r"(`[^`]*`)|\||(?<=\w)_(?!\w)", lambda m: m[1] or "\\" + m[0], prose)
+
+
+def escape_docstring(*event: Any) -> None:
+    lines = event[-1]
+    in_example = False
+    for i, line in enumerate(lines):
+        in_example = bool(line.strip()) and (in_example or line.lstrip().startswith(">>>"))
+        lines[i] = line if in_example else escape(line)
+
+
+def setup(app: Any) -> None:
+    app.connect("autodoc-process-docstring", escape_docstring, priority=600)  # after napoleon
