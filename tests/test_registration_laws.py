@@ -22,7 +22,7 @@ class Thing(kuai.Block):
 class Mirror:
     """A container or block of the model: the real thing and what it should hold, by name."""
 
-    def __init__(self, real: Any, items: list | dict) -> None:
+    def __init__(self, real: Any, items: Any) -> None:
         self.real = real
         self.items = items
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from typing import Any
 
 from kuai.core.stored import rebuilt
@@ -24,8 +23,8 @@ def get_block(root: Node, path: str) -> Any:
     )
 
 
-def replace(root: Node, path: str, new: Node | Callable[[Any], Any]) -> None:
-    """Put `new`, or what it makes of the old block, at `path`."""
+def replace(root: Node, path: str, new: Any) -> None:
+    """Put `new`, a block or what a function makes of the old one, at `path`."""
     old = get_block(root, path)
     if path == "":
         raise ArgumentError("replace: expected the path of a block below this one, got ''")
