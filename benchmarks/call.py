@@ -83,7 +83,9 @@ def hybrid_function() -> Comparison:
     net = mlp()
     net(x)
     arrays = [p.array for p in net.parameters()]
-    raw = jax.jit(lambda arrays, x: (jax.nn.relu(x @ arrays[0] + arrays[1]) @ arrays[2] + arrays[3]).sum())
+    raw = jax.jit(
+        lambda arrays, x: (jax.nn.relu(x @ arrays[0] + arrays[1]) @ arrays[2] + arrays[3]).sum()
+    )
     total = kuai.hybrid(lambda net, x: net(x).sum())
     works: dict[str, Work] = {
         "kuai": lambda: total(net, x).block_until_ready(),

@@ -38,7 +38,11 @@ class Comparison:
         for name, value in self.values.items():
             ratio = "" if name == "kuai" else f"   kuai/{name} = {own / value:.3f}"
             target = self.targets.get(name)
-            aim = "" if target is None else f"   aimed at <= {target:.3f}: {_verdict(own / value, target)}"
+            aim = (
+                ""
+                if target is None
+                else f"   aimed at <= {target:.3f}: {_verdict(own / value, target)}"
+            )
             shown.append(f"  {name:<28} {value:>12.2f}{ratio}{aim}")
         return shown
 

@@ -12,8 +12,8 @@ NAMES = ("call", "training", "imports")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=NAMES, choices=NAMES, metavar="NAME")
-    names = parser.parse_args().names
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {NAMES}; default all")
+    names = tuple(parser.parse_args().names) or NAMES
     print(machine(), versions(), sep="\n")
     comparisons: list[Comparison] = []
     for name in names:
@@ -21,7 +21,7 @@ def main() -> None:
         for comparison in found:
             print(*comparison.lines(), sep="\n", flush=True)
         comparisons += found
-    if tuple(names) == NAMES:
+    if names == NAMES:
         print("raw figures:", write(comparisons).name)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 Work = Callable[[], Any]
 
 
-def interleaved(works: dict[str, Work], seconds: float = 4.0, round_s: float = 0.01) -> dict[str, float]:
+def interleaved(
+    works: dict[str, Work], seconds: float = 4.0, round_s: float = 0.01
+) -> dict[str, float]:
     """The smallest time per call of each work, in microseconds.
 
     The works take turns of about `round_s` seconds; the smallest mean of a turn is the one that met

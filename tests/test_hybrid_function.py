@@ -27,7 +27,9 @@ def sgd_step(net, x, rate):
 
 
 def make():
-    return nn.Sequential(nn.Dense(8, activation="tanh"), nn.BatchNorm(), nn.Dropout(0.3), nn.Dense(1))
+    return nn.Sequential(
+        nn.Dense(8, activation="tanh"), nn.BatchNorm(), nn.Dropout(0.3), nn.Dense(1)
+    )
 
 
 def test_a_training_step_equals_the_eager_one():

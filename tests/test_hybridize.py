@@ -194,7 +194,12 @@ def test_a_signature_that_draws_no_keys_beside_one_that_does():
     got = [net(jnp.zeros(3)), net(jnp.zeros((2, 2))), net(jnp.zeros(3)), net(jnp.zeros((2, 2)))]
     kuai.seed(5)
     with kuai.eager():
-        expected = [net(jnp.zeros(3)), net(jnp.zeros((2, 2))), net(jnp.zeros(3)), net(jnp.zeros((2, 2)))]
+        expected = [
+            net(jnp.zeros(3)),
+            net(jnp.zeros((2, 2))),
+            net(jnp.zeros(3)),
+            net(jnp.zeros((2, 2))),
+        ]
     for a, b in zip(expected, got, strict=True):
         np.testing.assert_array_equal(a, b)
     assert kuai.random.get_state() == {"seed": 5, "count": 2}
@@ -311,7 +316,14 @@ def test_an_unhashable_argument_is_a_clear_error():
 def test_outputs_keep_their_python_parts():
     class Many(kuai.Block):
         def forward(self, x):
-            return {"y": x + 1, "n": 3, "what": "text", "none": None, "batch": Batch(x, "b"), "pair": Pair(x, x)}
+            return {
+                "y": x + 1,
+                "n": 3,
+                "what": "text",
+                "none": None,
+                "batch": Batch(x, "b"),
+                "pair": Pair(x, x),
+            }
 
     net = Many()
     expected = net(X)
@@ -376,7 +388,9 @@ def test_a_holder_that_stands_on_no_block_is_not_frozen():
 
 
 def test_gradients_equal_eager():
-    net = nn.Sequential(nn.Dense(3, activation="tanh"), nn.BatchNorm(), nn.Dense(1)).initialize(sample=X)
+    net = nn.Sequential(nn.Dense(3, activation="tanh"), nn.BatchNorm(), nn.Dense(1)).initialize(
+        sample=X
+    )
     loss = lambda net, x: jnp.square(net(x)).sum()  # noqa: E731  # one line
     expected_loss, expected = kuai.value_and_grad(loss)(net.copy(), X)
     net.hybridize()
@@ -539,7 +553,9 @@ def test_a_block_without_parameters_may_be_made_inside_forward():
 
 def test_same_program_as_raw_jax():
     """A forward compiles to the HLO of the same function written in raw JAX."""
-    net = nn.Sequential(nn.Dense(8, activation="relu"), nn.Dense(2)).initialize(sample=X).hybridize()
+    net = (
+        nn.Sequential(nn.Dense(8, activation="relu"), nn.Dense(2)).initialize(sample=X).hybridize()
+    )
     net(X)
     (structure,) = net._kuai.compiled._structures
     (program,) = structure.programs.values()

@@ -54,7 +54,9 @@ def test_one_trace_for_each_signature():
     net = nn.Sequential(nn.Lambda(counted)).hybridize()
     together(lambda index: net(jnp.ones((index % 4 + 1, 2))))
     assert sorted(set(traces)) == [(n, 2) for n in (1, 2, 3, 4)]
-    assert len(traces) <= 5  # the first shape may be traced by the plain path and again by the fast one
+    assert (
+        len(traces) <= 5
+    )  # the first shape may be traced by the plain path and again by the fast one
 
 
 def test_gradients_in_threads():

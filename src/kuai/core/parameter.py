@@ -7,6 +7,7 @@ registering one holder twice. Reading an attribute gives the array; the holder i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,17 @@ class Holder:
         dtype: default that of `value`, or float32.
     """
 
-    __slots__ = ("__weakref__", "_array", "_dtype", "_init", "_lent", "_shape", "birth", "chosen_init", "made")
+    __slots__ = (
+        "__weakref__",
+        "_array",
+        "_dtype",
+        "_init",
+        "_lent",
+        "_shape",
+        "birth",
+        "chosen_init",
+        "made",
+    )
 
     trainable = False
     default_init: Any = "zeros"
@@ -60,11 +71,11 @@ class Holder:
                 )
             self._set_initial(_as_array(value, dtype, type(self).__name__))
             return
-        self._shape = _as_shape(shape, type(self).__name__)
+        self._shape: Shape = _as_shape(shape, type(self).__name__)
         self._dtype = jnp.dtype(jnp.float32 if dtype is None else dtype)
 
     def _set_initial(self, array: jax.Array) -> None:
-        self._shape: Shape = array.shape
+        self._shape = array.shape
         self._dtype = array.dtype
         if isinstance(array, jax.core.Tracer):
             self.write(array)
@@ -95,7 +106,7 @@ class Holder:
         """
         if None in self._shape:
             raise DeferredInitError(self._unknown())
-        return int(np.prod(self._shape, dtype=np.int64))
+        return math.prod(n for n in self._shape if n is not None)
 
     @property
     def settled(self) -> bool:
@@ -189,7 +200,9 @@ class Holder:
         """
         new = tuple(int(n) for n in shape)
         known = self._shape
-        if len(new) != len(known) or any(k not in (None, n) for k, n in zip(known, new, strict=True)):
+        if len(new) != len(known) or any(
+            k not in (None, n) for k, n in zip(known, new, strict=True)
+        ):
             raise ShapeError(f"expected a parameter of shape {known}, got {new}")
         if new != known:
             self._shape = new
@@ -220,7 +233,9 @@ class Holder:
         return array
 
     def _unknown(self) -> str:
-        missing = "its shape is not known yet" if not self.settled else "its values are not made yet"
+        missing = (
+            "its shape is not known yet" if not self.settled else "its values are not made yet"
+        )
         return (
             f"{type(self).__name__} of shape {self._shape}: {missing}; call the net once, or "
             "initialize(sample=...) with an input of the right shape"
@@ -234,7 +249,9 @@ class Holder:
         return new
 
     def __getstate__(self) -> dict[str, Any]:
-        names = [s for c in type(self).__mro__ for s in getattr(c, "__slots__", ()) if s[:2] != "__"]
+        names = [
+            s for c in type(self).__mro__ for s in getattr(c, "__slots__", ()) if s[:2] != "__"
+        ]
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -276,12 +293,12 @@ class Parameter(Holder):
         super().__init__(value, **options)
 
     @property
-    def default_init(self) -> Any:  # type: ignore[override]  # a class constant in the base
+    def default_init(self) -> Any:
         """The initializer when nobody chose one."""
         return "glorot_uniform" if len(self._shape) > 1 else "zeros"
 
     @property
-    def trainable(self) -> bool:  # type: ignore[override]  # a class constant in the base
+    def trainable(self) -> bool:
         """Whether transforms take its gradient and optimizers change it."""
         return self._trainable
 
@@ -339,11 +356,15 @@ class State(Holder):
 
 def _as_array(value: Any, dtype: Any, where: str) -> jax.Array:
     if isinstance(value, Holder):
-        raise ArgumentError(f"{where}: expected an array, got a {type(value).__name__}; read its .array")
+        raise ArgumentError(
+            f"{where}: expected an array, got a {type(value).__name__}; read its .array"
+        )
     try:
         return jnp.asarray(value, dtype)
     except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{where}: expected an array, got {type(value).__name__}: {error}") from error
+        raise ArgumentError(
+            f"{where}: expected an array, got {type(value).__name__}: {error}"
+        ) from error
 
 
 def _as_shape(shape: Any, where: str) -> Shape:
@@ -351,7 +372,9 @@ def _as_shape(shape: Any, where: str) -> Shape:
         raise ArgumentError(f"{where}: expected a value or a shape, got neither")
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     for size in sizes:
-        if size is not None and (isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0):
+        if size is not None and (
+            isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0
+        ):
             raise ArgumentError(
                 f"{where}: expected sizes of at least 0, or None where unknown, got shape {sizes}"
             )
@@ -361,5 +384,8 @@ def _as_shape(shape: Any, where: str) -> Shape:
 def _castable(source: Any, target: Any) -> bool:
     """Whether a value may change from `source` to `target` without changing its kind."""
     order = (jnp.bool_, jnp.integer, jnp.floating, jnp.complexfloating)
-    rank = [next((i for i, kind in enumerate(order) if jnp.issubdtype(d, kind)), -1) for d in (source, target)]
+    rank = [
+        next((i for i, kind in enumerate(order) if jnp.issubdtype(d, kind)), -1)
+        for d in (source, target)
+    ]
     return -1 < rank[0] <= rank[1]

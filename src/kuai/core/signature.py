@@ -68,7 +68,9 @@ def split(
             nodes.append(value)
         return _identity(value)
     if isinstance(value, (*_STATIC, float)):
-        return Template((type(value), repr(value) if isinstance(value, slice) else value), lambda _: value)
+        return Template(
+            (type(value), repr(value) if isinstance(value, slice) else value), lambda _: value
+        )
     children = _children(value)
     if children is not None:
         kind, rebuild, items = children

@@ -95,9 +95,15 @@ class Compiled:
             now = epoch.value
             structure = self._structure(roots)
             key = (template, context.flags & (TRAINING | FORCED))
-            program = structure.programs.get(key) or Program(self._call, template, structure.holders, roots)
+            program = structure.programs.get(key) or Program(
+                self._call, template, structure.holders, roots
+            )
             try:
-                result = program(tuple(arrays)) if context.scope is None else program.in_scope(tuple(arrays))
+                result = (
+                    program(tuple(arrays))
+                    if context.scope is None
+                    else program.in_scope(tuple(arrays))
+                )
             except Unbound as unbound:
                 self._extend(unbound)
                 continue
@@ -118,7 +124,9 @@ class Compiled:
         materialize({paths.get(h, ""): h for h in unbound.holders if not h.ready})
         self._loose += [weakref.ref(h) for h in unbound.holders if h not in paths]
 
-    def _remember(self, now: int, args: Any, kwargs: Any, nodes: list[Node], program: Program) -> None:
+    def _remember(
+        self, now: int, args: Any, kwargs: Any, nodes: list[Node], program: Program
+    ) -> None:
         """Let the fast path take this call from here on.
 
         It knows a call by the types of its arguments, so it takes calls of arrays, and of blocks
@@ -142,7 +150,9 @@ class Compiled:
         holders += loose
         tokens += loose.values()
         references = tuple(map(weakref.ref, roots))
-        self._structures = [s for s in self._structures if all(ref() is not None for ref in s.roots)]
+        self._structures = [
+            s for s in self._structures if all(ref() is not None for ref in s.roots)
+        ]
         for structure in self._structures:
             if structure.roots == references and same_tokens(structure.tokens, tokens):
                 return structure
@@ -163,6 +173,8 @@ class _ByBlocks:
     def __call__(self, args: tuple[Any, ...]) -> Any:
         nodes = [a for a in args if isinstance(a, Node)]
         found = self._programs.get(tuple(map(id, nodes)))
-        if found is None or any(ref() is not node for ref, node in zip(found[0], nodes, strict=True)):
+        if found is None or any(
+            ref() is not node for ref, node in zip(found[0], nodes, strict=True)
+        ):
             raise Unbound([])
         return found[1](tuple(a for a in args if not isinstance(a, Node)))
