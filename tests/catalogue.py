@@ -113,9 +113,14 @@ def square(x):
 # ---- the catalogue
 
 LINEAR = {"weight": "weight.T", "bias": "bias"}
+AS_LINEAR: dict[str, Any] = {"peer": lambda t: t.nn.Linear(6, 3), "names": LINEAR}
 NORM = {"weight": "weight", "bias": "bias"}
 RUNNING = {**NORM, "running_mean": "running_mean", "running_var": "running_var"}
 STATISTICS = ("running_mean", "running_var")
+
+
+def dense_entry(name, make, oracle=dense, output=(2, 3), **options):
+    return Entry(name, make, oracle, output=output, mixed="promoted", **options)
 
 
 def activation(name, make, function, peer=None, **options):
@@ -123,91 +128,64 @@ def activation(name, make, function, peer=None, **options):
 
 
 DENSE = [
-    Entry(
+    dense_entry(
         "Dense",
         lambda: nn.Dense(3),
-        dense,
-        output=(2, 3),
-        peer=lambda t: t.nn.Linear(6, 3),
-        names=LINEAR,
-        mixed="promoted",
+        **AS_LINEAR,
     ),
-    Entry(
+    dense_entry(
         "Dense without bias",
         lambda: nn.Dense(3, use_bias=False),
-        dense,
-        output=(2, 3),
         peer=lambda t: t.nn.Linear(6, 3, bias=False),
         names={"weight": "weight.T"},
-        mixed="promoted",
     ),
-    Entry(
+    dense_entry(
         "Dense on one axis",
         lambda: nn.Dense(3),
-        dense,
         inputs=((6,),),
         output=(3,),
-        peer=lambda t: t.nn.Linear(6, 3),
-        names=LINEAR,
-        mixed="promoted",
+        **AS_LINEAR,
         batch=None,
     ),
-    Entry(
+    dense_entry(
         "Dense on three axes",
         lambda: nn.Dense(3),
-        dense,
         inputs=((2, 4, 6),),
         output=(2, 4, 3),
-        peer=lambda t: t.nn.Linear(6, 3),
-        names=LINEAR,
-        mixed="promoted",
+        **AS_LINEAR,
     ),
-    Entry(
+    dense_entry(
         "Dense on five axes",
         lambda: nn.Dense(3),
-        dense,
         inputs=((2, 3, 1, 2, 6),),
         output=(2, 3, 1, 2, 3),
-        peer=lambda t: t.nn.Linear(6, 3),
-        names=LINEAR,
-        mixed="promoted",
+        **AS_LINEAR,
     ),
-    Entry(
+    dense_entry(
         "Dense with an activation by name",
         lambda: nn.Dense(3, activation="tanh"),
         lambda a, x: np.tanh(dense(a, x)),
-        output=(2, 3),
         peer=lambda t: t.nn.Sequential(t.nn.Linear(6, 3), t.nn.Tanh()),
         names={"weight": "0.weight.T", "bias": "0.bias"},
-        mixed="promoted",
     ),
-    Entry(
+    dense_entry(
         "Dense with a function as activation",
         lambda: nn.Dense(3, nn.softplus),
         lambda a, x: softplus(dense(a, x)),
-        output=(2, 3),
-        mixed="promoted",
     ),
-    Entry(
+    dense_entry(
         "Dense with a block as activation",
         lambda: nn.Dense(3, activation=nn.LeakyReLU(0.1)),
         lambda a, x: np.maximum(dense(a, x), 0.1 * dense(a, x)),
-        output=(2, 3),
-        mixed="promoted",
     ),
-    Entry(
+    dense_entry(
         "Dense with a block that has parameters as activation",
         lambda: nn.Dense(4, activation=nn.Dense(3)),
         lambda a, x: dense(a, dense(a, x), "activation."),
-        output=(2, 3),
-        mixed="promoted",
     ),
-    Entry(
+    dense_entry(
         "Dense with initializers",
         lambda: nn.Dense(3, init=kuai.init.normal(std=0.1), bias_init="ones", dtype="float32"),
-        dense,
-        output=(2, 3),
-        mixed="promoted",
     ),
     Entry(
         "Flatten",
