@@ -60,7 +60,9 @@ def _aim(targets: dict[str, float], name: str) -> str:
 
 def _place(record: dict[str, Any]) -> str:
     machine, versions = record["machine"], record["versions"]
-    packages = ", ".join(f"{name} {versions[name]}" for name in ("jax", "torch") if name in versions)
+    packages = ", ".join(
+        f"{name} {versions[name]}" for name in ("jax", "torch") if name in versions
+    )
     return (
         f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {packages}; "
         f"{machine['date']}, load {machine['load_average_1min']}."
