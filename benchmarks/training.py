@@ -40,7 +40,7 @@ def step() -> Comparison:
 
 
 def fit() -> Comparison:
-    """The same step by `fit`, epochs of 4,096 steps, data loading and metrics of the loss included."""
+    """The same step by `fit`, epochs of 4,096 steps, with data loading and the mean loss."""
     x, y = data(BATCH * STEPS)
     trainer = kuai.Trainer(mlp(), optax.sgd(0.01), kuai.losses.softmax_cross_entropy)
     trainer.fit((x, y), epochs=2, batch_size=BATCH, progress=False)

@@ -95,12 +95,7 @@ class Block(Tree):
         compiled = self._kuai.compiled
         if compiled is not None:
             return compiled(*inputs, **keywords)
-        return self.run_plain(inputs, keywords)
-
-    def run_plain(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """Run the block as plain Python, hooks and all."""
-        run = calling.run if context.stack else calling.start
-        return run(self, inputs, keywords)
+        return calling.plain(self, inputs, keywords)
 
     # ---- modes and hooks
 

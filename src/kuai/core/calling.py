@@ -19,6 +19,11 @@ from kuai.core.tree import here, members, path_of
 from kuai.errors import BlockNotReadyError, RegistrationError
 
 
+def plain(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Run a block as plain Python, hooks and all, hybridized or not."""
+    return (run if context.stack else start)(block, inputs, keywords)
+
+
 def start(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """A call from outside all blocks: NumPy becomes JAX, missing values are made."""
     inputs, keywords = jax.tree.map(_to_jax, (inputs, keywords))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -103,7 +104,7 @@ def _children(value: Any) -> tuple[Any, Callable[[list[Any]], Any], list[Any]] |
         return (dict, keys), lambda items: dict(zip(keys, items, strict=True)), list(value.values())
     leaves, treedef = jax.tree.flatten(value)
     if not (len(leaves) == 1 and leaves[0] is value):
-        return treedef, treedef.unflatten, leaves
+        return treedef, functools.partial(jax.tree.unflatten, treedef), leaves
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _dataclass_children(value)
     return None
@@ -127,7 +128,7 @@ def _opaque(value: Any) -> Template:
         hash(value)
     except TypeError:
         raise ArgumentError(
-            f"expected arrays, numbers, strings or hashable objects as arguments, got an unhashable "
-            f"{type(value).__name__}; pass its arrays in a tuple, dict or dataclass"
+            "expected arrays, numbers, strings or hashable objects as arguments, got an "
+            f"unhashable {type(value).__name__}; pass its arrays in a tuple, dict or dataclass"
         ) from None
     return Template((type(value), value), lambda _: value)

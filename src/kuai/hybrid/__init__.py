@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from kuai.core import extensions
+from kuai.core import calling, extensions
 from kuai.hybrid.cache import Compiled
 from kuai.hybrid.function import hybrid
 
@@ -23,7 +23,7 @@ def _compile_block(block: Any) -> Compiled:
     reference = weakref.ref(block)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return reference().run_plain(args, kwargs)  # type: ignore[union-attr]  # alive while called
+        return calling.plain(reference(), args, kwargs)
 
     return Compiled(call, (block,), type(block).__name__)
 

@@ -87,7 +87,7 @@ class Compiled:
     def _run(
         self, template: Template, arrays: list[Any], nodes: list[Node], args: Any, kwargs: Any
     ) -> Any:
-        """Run the program for a signature, tracing until every holder that it reads is an argument."""
+        """Run the program for a signature, tracing until all holders that it reads are arguments."""
         while True:
             roots = self._roots(nodes)
             if context.scope is None:
@@ -95,15 +95,12 @@ class Compiled:
             now = epoch.value
             structure = self._structure(roots)
             key = (template, context.flags & (TRAINING | FORCED))
-            program = structure.programs.get(key) or Program(
-                self._call, template, structure.holders, roots
-            )
+            program = structure.programs.get(key)
+            if program is None:
+                program = Program(self._call, template, structure.holders, roots)
+            run = program if context.scope is None else program.in_scope
             try:
-                result = (
-                    program(tuple(arrays))
-                    if context.scope is None
-                    else program.in_scope(tuple(arrays))
-                )
+                result = run(tuple(arrays))
             except Unbound as unbound:
                 self._extend(unbound)
                 continue

@@ -18,8 +18,8 @@ def explained(error: Exception, name: str) -> kuai.errors.HybridizeError:
     what, remedy = _WHAT.get(type(error), _OTHER)
     place = getattr(error, "_kuai_place", name)
     return kuai.errors.HybridizeError(
-        f"{place}: {_line(error)}{what}, so it cannot be compiled as it is written; {remedy}, or run it "
-        "without hybridize()"
+        f"{place}: {_line(error)}{what}, so it cannot be compiled as it is written; "
+        f"{remedy}, or run it without hybridize()"
     )
 
 

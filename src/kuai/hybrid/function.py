@@ -40,8 +40,8 @@ def hybrid(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     if isinstance(function, Node) or not callable(function):
         raise ArgumentError(
-            f"kuai.hybrid: expected a function, got {type(function).__name__}; a block is compiled by "
-            ".hybridize()"
+            f"kuai.hybrid: expected a function, got {type(function).__name__}; a block is "
+            "compiled by .hybridize()"
         )
     name = getattr(function, "__qualname__", type(function).__name__)
     compiled = Compiled(function, (), name)
