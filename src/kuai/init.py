@@ -90,8 +90,8 @@ class Initializer:
             )
         if self.name not in _EXACT and not jnp.issubdtype(dtype, jnp.inexact):
             raise DtypeError(
-                f"kuai.init.{self.name}: expected a floating dtype, got {jnp.dtype(dtype)}; use zeros, "
-                "ones or constant for other dtypes"
+                f"kuai.init.{self.name}: expected a floating dtype, got {jnp.dtype(dtype)}; use "
+                "zeros, ones or constant for other dtypes"
             )
         return _FACTORIES[self.name](*self.arguments)(key, shape, dtype)
 

@@ -120,8 +120,9 @@ def _separated(returned: Any, inputs: int) -> tuple[list[Any], dict[str, Any]]:
     by_path = parts.pop() if len(parts) > inputs and isinstance(parts[-1], dict) else {}
     if len(parts) != inputs:
         raise BackwardError(
-            f"{here()}: backward must return one gradient for each of {inputs} input arrays (and then "
-            f"a dict path -> gradient of parameters), got {len(parts)} gradients; None stands for zeros"
+            f"{here()}: backward must return one gradient for each of {inputs} input arrays (and "
+            f"then a dict path -> gradient of parameters), got {len(parts)} gradients; None stands "
+            "for zeros"
         )
     return parts, by_path
 
@@ -157,8 +158,8 @@ def _as_array(name: str, gradient: Any) -> jax.Array:
         return jnp.asarray(gradient)
     except (TypeError, ValueError):
         raise BackwardError(
-            f"{here()}: backward returned a {type(gradient).__name__} for {name}, expected an array; "
-            "None stands for zeros"
+            f"{here()}: backward returned a {type(gradient).__name__} for {name}, expected an "
+            "array; None stands for zeros"
         ) from None
 
 

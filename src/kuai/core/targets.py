@@ -180,6 +180,7 @@ def _check_kind(wrt: Any) -> None:
     if isinstance(wrt, Node) or not callable(wrt):
         raise ArgumentError(
             "grad: wrt: expected a position, a path, a glob, a regular expression, a type, a "
-            f"predicate (path, parameter), a holder, or a tuple of these, got {type(wrt).__name__}; "
+            f"predicate (path, parameter), a holder, or a tuple of these, got "
+            f"{type(wrt).__name__}; "
             'for one sub-block give a glob such as "encoder.*"'
         )
