@@ -128,7 +128,7 @@ class BestWeights(_Best):
             if self.path is not None:
                 trainer.net.save(self.path)
 
-    def on_fit_end(self, trainer: Any, history: History) -> None:
+    def on_fit_end(self, trainer: Any, history: History) -> None:  # noqa: ARG002
         if self._gives_back:
             self.give_back(trainer.net)
 
@@ -246,7 +246,7 @@ class JsonLines(Callback):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
-    def on_epoch_end(self, trainer: Any, record: dict[str, Any]) -> None:
+    def on_epoch_end(self, trainer: Any, record: dict[str, Any]) -> None:  # noqa: ARG002
         line = json.dumps(
             {name: _jsonable(value) for name, value in record.items()}, allow_nan=False
         )

@@ -1,7 +1,7 @@
 """All that a run is, in one file: weights, optimizer, randomness, position, records.
 
 The file is safetensors: `net.PATH`, `optimizer.PLACE`, `metrics.PLACE` and `callback.NUMBER.NAME`
-are arrays; numbers and text are JSON in the metadata. Everything is checked before anything changes.
+are arrays; numbers and text are JSON in the metadata. All is checked before anything changes.
 """
 
 from __future__ import annotations
@@ -47,17 +47,16 @@ def save(trainer: Any, path: Any) -> None:
         "callbacks": [],
         "aliases": found.aliases,
     }
-    arrays = {f"net.{name}": h._array for name, h in found.holders.items() if _is_saved(h)}
+    saved = {name: holder for name, holder in found.holders.items() if _is_saved(holder)}
+    arrays: dict[str, Any] = {f"net.{name}": holder._array for name, holder in saved.items()}
     arrays |= {
         f"optimizer.{k}": v for k, v in trainer.engine.optimizer_state.named_leaves().items()
     }
     arrays |= _named("metrics.", position.sums)
     for number, callback in enumerate(trainer.callbacks):
-        state = callback.state()
-        arrays |= {
-            f"callback.{number}.{k}": v for k, v in state.items() if isinstance(v, np.ndarray)
-        }
-        about["callbacks"].append({k: v for k, v in state.items() if not isinstance(v, np.ndarray)})
+        arrays_of_it, numbers = _parted(callback.state())
+        arrays |= {f"callback.{number}.{name}": array for name, array in arrays_of_it.items()}
+        about["callbacks"].append(numbers)
     host = {name: np.asarray(_raw(array)) for name, array in arrays.items()}
     files.write_arrays(path, host, {_KEY: json.dumps(about)})
 
@@ -105,6 +104,11 @@ class Loaded:
                 callback.restore(state)
 
 
+def _parted(state: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+    return arrays, {name: value for name, value in state.items() if name not in arrays}
+
+
 def plain_or_list(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
@@ -121,7 +125,7 @@ def _checked(path: Any, text: str) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: expected a checkpoint of version {_VERSION}, got {version!r}"
         )
-    return about  # type: ignore[no-any-return]
+    return about
 
 
 def _is_saved(holder: Any) -> bool:

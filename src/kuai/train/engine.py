@@ -168,15 +168,15 @@ class Engine:
 
     def _store(self, plan: Plan, state: OptimizerState, result: Any) -> None:
         carry, extras = result[0], result[-1]
-        for holder, value in zip(plan.parameters, carry.parameters, strict=True):
-            holder.store(value)
+        state.store(carry.optimizer)
+        for parameter, value in zip(plan.parameters, carry.parameters, strict=True):
+            parameter.store(value)
         for holder, value in zip(plan.states, carry.states, strict=True):
             holder.store(value)
-        state.store(carry.optimizer)
-        for holder, value in zip(extras.about.holders, extras.values, strict=True):
-            if isinstance(holder, State):
-                holder.reshape(value)
-            holder.store(value)
+        for written, value in zip(extras.about.holders, extras.values, strict=True):
+            if isinstance(written, State):
+                written.reshape(value)
+            written.store(value)
 
     def _account(
         self, program: Program, ticket: tuple[int, int], reserved: int, result: Any
@@ -207,8 +207,8 @@ class Engine:
 
 def _strangers(unbound: Unbound, known: set[int]) -> str:
     names = [type(block).__name__ for block in unbound.blocks if id(block) not in known]
-    what = f"calls {', '.join(names)}" if names else "reads a parameter"
+    what = f"calls {', '.join(names)}" if names else f"reads {unbound.holders[0]!r}"
     return (
-        f"Trainer: the step {what}, which does not stand on the net and would be neither trained nor "
-        "saved; put it on the net as an attribute, and freeze() what shall stay as it is"
+        f"Trainer: the step {what}, which does not stand on the net and would be neither trained "
+        "nor saved; put it on the net as an attribute, and freeze() what shall stay as it is"
     )

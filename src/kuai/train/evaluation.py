@@ -88,6 +88,6 @@ def _check_rows(output: Any, rows: int) -> None:
     for leaf in jax.tree.leaves(output):
         if not leaf.ndim or len(leaf) != rows:
             raise DataError(
-                f"predict: expected one output for each of {rows} examples, got shape {leaf.shape}; "
-                "call the net itself where it reduces over the batch"
+                f"predict: expected one output for each of {rows} examples, got shape "
+                f"{leaf.shape}; call the net itself where it reduces over the batch"
             )

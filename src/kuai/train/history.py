@@ -52,7 +52,8 @@ class History:
         records: of the epochs so far.
 
     Example:
-        >>> history = kuai.train.history.History([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 0.5}])
+        >>> records = [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 0.5}]
+        >>> history = kuai.train.history.History(records)
         >>> history.loss, len(history), history[-1]["epoch"]
         ([2.0, 0.5], 2, 2)
         >>> history

@@ -36,8 +36,8 @@ def check_labels(net: Any, loss: Any, batches: Batches) -> None:
         place = tuple(wrong[0].tolist())
         raise DataError(
             f"labels: expected class numbers from 0 to {classes - 1}, since the net has {classes} "
-            f"outputs, got {labels[place]} at {list(place)} ({len(wrong)} such labels); mend the labels, "
-            "or give the last layer one output for each class"
+            f"outputs, got {labels[place]} at {list(place)} ({len(wrong)} such labels); mend the "
+            "labels, or give the last layer one output for each class"
         )
 
 

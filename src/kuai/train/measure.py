@@ -22,8 +22,8 @@ def check_metrics(metrics: Any) -> tuple[Any, ...]:
     names = [metric.name for metric in found]
     if len(set(names)) < len(names) or "loss" in names:
         raise ArgumentError(
-            f"metrics: expected different names, none of them 'loss', got {names}; give one of them "
-            "another name"
+            f"metrics: expected different names, none of them 'loss', got {names}; give one of "
+            "them another name"
         )
     return found
 
@@ -35,7 +35,7 @@ def zeros(metrics: tuple[Any, ...]) -> list[Any]:
 
 def fresh(metrics: tuple[Any, ...]) -> list[Any]:
     """The same as arrays of their own, for a program to take over."""
-    return jax.tree.map(jnp.array, zeros(metrics))  # type: ignore[no-any-return]
+    return jax.tree.map(jnp.array, zeros(metrics))
 
 
 def updated(metrics: tuple[Any, ...], sums: list[Any], output: Any, target: Any) -> list[Any]:

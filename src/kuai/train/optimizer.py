@@ -49,7 +49,8 @@ def _described(optimizer: Any) -> str:
     if isinstance(optimizer, str):
         return f"the name {optimizer!r}"
     if callable(optimizer):
-        return f"the function {getattr(optimizer, '__name__', optimizer)}; call it with a learning rate"
+        name = getattr(optimizer, "__name__", optimizer)
+        return f"the function {name}; call it with a learning rate"
     module, name = type(optimizer).__module__, type(optimizer).__name__
     return name if module == "builtins" else f"{module}.{name}"
 
@@ -67,7 +68,8 @@ class OptimizerState:
     def __init__(self, optimizer: Any, plan: Plan, before: OptimizerState | None = None) -> None:
         self.plan = plan
         arrays = plan.named([parameter.concrete() for parameter in plan.parameters])
-        leaves, self.treedef = jax.tree.flatten(optimizer.init(arrays))
+        leaves, treedef = jax.tree.flatten(optimizer.init(arrays))
+        self.treedef: Any = treedef
         self.leaves = _own(leaves, list(arrays.values()))
         self._lent = False
         if before is not None:
@@ -120,7 +122,7 @@ class OptimizerState:
 
     def _places(self) -> list[Any]:
         """The place of each leaf, a parameter standing for its path."""
-        by_path = dict(zip(self.plan.paths, self.plan.parameters, strict=True))
+        by_path: dict[Any, Any] = dict(zip(self.plan.paths, self.plan.parameters, strict=True))
         tree = self.treedef.unflatten(self.leaves)
         return [
             tuple(by_path.get(getattr(step, "key", None), step) for step in place)

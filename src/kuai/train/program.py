@@ -1,4 +1,4 @@
-"""The compiled forms of a step: one on a batch, and many on rows of arrays that stay on the device."""
+"""The compiled forms of a step: one on a batch, and many on rows of arrays on the device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from kuai.core.binding import Unbound
-from kuai.core.context import context, entered
+from kuai.core.context import entered
 from kuai.train import measure
 from kuai.train.step import LIMIT, About, Body, Carry, Extras
 
@@ -52,8 +52,8 @@ class Program:
         self.draws = 0
         self.most = LIMIT
         self._mode = {"training": training, "forced": forced}
-        self.one = jax.jit(self._one, donate_argnums=0)
-        self.many = jax.jit(self._many, donate_argnums=0, static_argnums=6)
+        self.one: Any = jax.jit(self._one, donate_argnums=0)
+        self.many: Any = jax.jit(self._many, donate_argnums=0, static_argnums=6)
 
     def _one(self, carry: Carry, rest: Any, leaves: Any) -> tuple[Carry, jax.Array, Extras]:
         carry = carry._replace(sums=measure.zeros(self.body.recipe.metrics))
@@ -71,7 +71,7 @@ class Program:
         steps: Any,
         rows: int,
     ) -> tuple[Carry, jax.Array, jax.Array, Extras]:
-        """(carry, loss of each step, number of steps run, extras); stops at a loss that is not finite."""
+        """(carry, losses, steps taken, extras); a loss that is not finite ends it."""
 
         def step(state: Any) -> Any:
             done, _, carry, losses, extras = state
@@ -81,7 +81,7 @@ class Program:
             return done + 1, finite, carry, losses.at[done].set(loss.astype(losses.dtype)), extras
 
         with self._tracing():
-            start = (jnp.int32(0), jnp.array(True), carry, jnp.zeros(LIMIT), [])
+            start: Any = (jnp.int32(0), jnp.array(True), carry, jnp.zeros(LIMIT), [])
             start = (*start[:4], self._extras_at_start(step, start, rest))
             if self.most == 1:
                 done, _, carry, losses, extras = step(start)
@@ -97,12 +97,8 @@ class Program:
         if jax.default_backend() == "cpu" and "conv_general_dilated" in str(jaxpr):
             self.most = 1  # XLA's loops on a CPU run convolutions on one thread, many times slower
         read = dict(zip(self.body.plan.rest, rest, strict=True))
-        return [
-            value
-            if _alike(value := read.get(holder), shape)
-            else jnp.zeros(shape.shape, shape.dtype)
-            for holder, shape in zip(self.body.extra, shapes[4], strict=True)
-        ]
+        pairs = zip(self.body.extra, shapes[4], strict=True)
+        return [_value_or_zeros(read.get(holder), shape) for holder, shape in pairs]
 
     def _extras(self, values: list[jax.Array]) -> Extras:
         return Extras(values, About(self.body.extra, self.body.draws))
@@ -152,11 +148,6 @@ class EagerProgram(Program):
             yield
 
 
-def program_for(body: Body, *, compiled: bool) -> Program:
-    """The program of a step in the mode of this moment."""
-    kind = Program if compiled else EagerProgram
-    return kind(body, training=context.training, forced=context.forced)
-
-
-def _alike(value: Any, shape: Any) -> bool:
-    return value is not None and value.shape == shape.shape and value.dtype == shape.dtype
+def _value_or_zeros(value: Any, like: Any) -> jax.Array:
+    fits = value is not None and value.shape == like.shape and value.dtype == like.dtype
+    return value if fits else jnp.zeros(like.shape, like.dtype)

@@ -69,8 +69,11 @@ def split_off(data: Any, share: float, seed: int) -> tuple[Any, Any]:
         )
     order = np.random.default_rng([seed, 0]).permutation(length)
     parts = np.sort(order[count:]), np.sort(order[:count])
-    train, held_out = (map_arrays(lambda a, i=i: a[i], batches.arrays) for i in parts)
-    return train, held_out
+    return _rows_of(batches.arrays, parts[0]), _rows_of(batches.arrays, parts[1])
+
+
+def _rows_of(arrays: Any, places: np.ndarray) -> Any:
+    return map_arrays(lambda array: array[places], arrays)
 
 
 class Source:
@@ -92,7 +95,7 @@ class Source:
                 self._resident = jax.tree.flatten(on_device(batches.arrays))
 
     def __len__(self) -> int:
-        return len(self.batches)  # type: ignore[arg-type]  # where the source has a length
+        return len(self.batches)
 
     @property
     def steps(self) -> int | None:
