@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kuai.cli.command import Result, log
+from kuai.cli.progress import plain
 from kuai.cli.runs import CURVE, METRICS, PICTURE, REPORT, WEIGHTS
 from kuai.cli.session import Session
 from kuai.errors import MissingExtraError
@@ -31,9 +32,10 @@ def scores(session: Session, limit: int | None = None) -> Scores:
     return found
 
 
-def write(session: Session, records: list[dict[str, Any]], found: Scores, seconds: float) -> Result:
+def write(session: Session, found: Scores, seconds: float) -> Result:
     """Write weights, pictures, report and record; the record last, when all else is there."""
     run = session.run
+    records = list(map(plain, session.trainer.history))
     session.net.save(run.path(WEIGHTS))
     summary = summarize(session.net, (session.recipe.inputs(session.data.x[:1]),))
     save_diagram(summary, run.path(PICTURE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import sys
 import traceback
@@ -145,7 +146,7 @@ class _ToStderr(logging.Handler):
 
 def _write(result: Result, settings: Settings) -> None:
     if settings.json:
-        sys.stdout.write(json.dumps(result.data, indent=2, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(_finite(result.data), indent=2) + "\n")
     elif result.renderable is not None and sys.stdout.isatty():
         from rich.console import Console
 
@@ -153,6 +154,15 @@ def _write(result: Result, settings: Settings) -> None:
     elif result.text:
         sys.stdout.write(result.text.rstrip("\n") + "\n")
     sys.stdout.flush()  # so that a broken pipe shows here
+
+
+def _finite(data: Any) -> Any:
+    """The data with None for numbers that JSON does not have."""
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return list(map(_finite, data))
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def _with_notes(error: BaseException) -> str:

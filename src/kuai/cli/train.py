@@ -59,11 +59,10 @@ def _run(settings: Settings) -> Result:
 
 def _train(settings: Settings) -> Result:
     begun = session.begin(settings, _SHAPING)
-    every_epoch = EveryEpoch(begun.run, settings.epochs)
     log.info(_opening(begun))
     started = time.perf_counter()
     try:
-        _fit(begun, every_epoch)
+        _fit(begun)
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         begun.run.write(status="interrupted" if interrupted else "failed")
@@ -72,17 +71,17 @@ def _train(settings: Settings) -> Result:
         raise
     seconds = time.perf_counter() - started
     found = outcome.scores(begun, 2 * settings.batch_size if settings.fast_dev_run else None)
-    return outcome.write(begun, every_epoch.records, found, seconds)
+    return outcome.write(begun, found, seconds)
 
 
-def _fit(begun: Session, every_epoch: EveryEpoch) -> Any:
+def _fit(begun: Session) -> Any:
     settings = begun.settings
     return begun.trainer.fit(
         begun.arrays("train"),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         validation=begun.arrays("validation"),
-        callbacks=(every_epoch,),
+        callbacks=(EveryEpoch(begun.run, settings.epochs),),
         progress=False if settings.quiet else None,
         fast_dev_run=settings.fast_dev_run,
         overfit_batches=settings.overfit_batches,
