@@ -154,14 +154,13 @@ def named_below(roots: Iterable[Node], holders: Iterable[Holder]) -> list[tuple[
     return [(paths.get(holder, ""), holder) for holder in holders]
 
 
-def materialize(named: Iterable[tuple[str, Holder]] | dict[str, Holder]) -> None:
+def materialize(named: Iterable[tuple[str, Holder]]) -> None:
     """Make the missing values of settled holders in one compiled program.
 
     Args:
         named: (path, holder); the path is part of what decides the values.
     """
-    pairs = named.items() if isinstance(named, dict) else named
-    births = [_birth(path, h) for path, h in pairs if h.settled and not h.ready]
+    births = [_birth(path, h) for path, h in named if h.settled and not h.ready]
     _store(births, values_of(births))
 
 

@@ -21,10 +21,10 @@ import jax
 
 from kuai.core.binding import Unbound
 from kuai.core.context import FORCED, TRAINING, context, epoch
-from kuai.core.initialize import CONCRETIZATION, make_ready, materialize
+from kuai.core.initialize import CONCRETIZATION, make_ready, materialize, named_below
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
-from kuai.core.tree import Node, fingerprint, same_tokens, walk
+from kuai.core.tree import Node, fingerprint, same_tokens
 from kuai.hybrid.errors import explained
 from kuai.hybrid.program import Program
 
@@ -117,9 +117,9 @@ class Compiled:
         if context.scope is not None and any(not holder.ready for holder in unbound.holders):
             raise unbound
         self._known += [weakref.ref(block) for block in unbound.blocks]
-        paths = {h: path for block in unbound.blocks for path, h in walk(block).holders.items()}
-        materialize({paths.get(h, ""): h for h in unbound.holders if not h.ready})
-        self._loose += [weakref.ref(h) for h in unbound.holders if h not in paths]
+        named = named_below(unbound.blocks, unbound.holders)
+        materialize(named)
+        self._loose += [weakref.ref(holder) for path, holder in named if not path]
 
     def _remember(
         self, now: int, args: Any, kwargs: Any, nodes: list[Node], program: Program

@@ -116,13 +116,6 @@ class _NeedsKeysError(Exception):
     """A trace without a stream of keys draws one."""
 
 
-class _NoKeys(random.Stream):
-    """The stream of a program that is taken to draw no keys."""
-
-    def next(self) -> jax.Array:
-        raise _NeedsKeysError
-
-
 def _ids(roots: list[Node]) -> frozenset[int]:
     return frozenset(id(block) for root in roots for block in walk(root).blocks.values())
 
@@ -135,7 +128,7 @@ def _traced(
 
     def run(arrays: list[jax.Array], ticket: jax.Array | None, inputs: Any) -> Any:
         args, kwargs = template.join(inputs)
-        stream = _NoKeys(0, 0) if ticket is None else random.Stream(ticket[0], ticket[1])
+        stream = _stream(ticket)
         visited: dict[int, Node] = {}
         with entered(compiling=True, inline=True, visited=visited, **here):
             output, writes = bound_call(
@@ -150,6 +143,12 @@ def _traced(
         return _packed(output, writes, stream.draws)
 
     return run
+
+
+def _stream(ticket: jax.Array | None) -> random.Stream:
+    if ticket is None:
+        return random.KeylessStream(_NeedsKeysError())
+    return random.Stream(ticket[0], ticket[1])
 
 
 def _unforeseen(holder: Holder, known: frozenset[int]) -> jax.Array:
