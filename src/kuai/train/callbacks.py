@@ -101,6 +101,7 @@ class BestWeights(_Best):
         ArgumentError: an argument makes no sense; at the first epoch: no record has the entry.
 
     Example:
+        >>> import optax
         >>> best = kuai.callbacks.BestWeights("loss")
         >>> net = nn.Dense(1)
         >>> trainer = kuai.Trainer(net, optax.sgd(0.1), kuai.losses.mse)
@@ -171,6 +172,7 @@ class EarlyStopping(BestWeights):
         ArgumentError: an argument makes no sense; at the first epoch: no record has the entry.
 
     Example:
+        >>> import optax
         >>> stop = kuai.callbacks.EarlyStopping("loss", patience=2, min_delta=1e9)
         >>> trainer = kuai.Trainer(nn.Dense(1), optax.sgd(0.1), kuai.losses.mse)
         >>> data = np.ones((4, 2)), np.ones((4, 1))
@@ -234,6 +236,7 @@ class JsonLines(Callback):
         FileAccessError: at the first epoch: the file cannot be written.
 
     Example:
+        >>> import optax
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "metrics.jsonl"
         >>> trainer = kuai.Trainer(nn.Dense(1), optax.sgd(0.1), kuai.losses.mse)

@@ -16,7 +16,6 @@ import numpy as np
 from kuai import files
 from kuai.core import weights
 from kuai.core.parameter import State
-from kuai.core.targets import trainable
 from kuai.core.tree import walk
 from kuai.errors import CheckpointError, DeferredInitError
 from kuai.train import measure
@@ -138,8 +137,8 @@ def _fitting_optimizer(trainer: Any, path: Any, net: dict[str, Any], found: dict
         name: jax.ShapeDtypeStruct(
             holder.shape if holder.settled else net[name].shape, holder.dtype
         )
-        for name, holder in sorted(trainable(trainer.net).items())
-        if holder.settled or name in net
+        for name, holder in sorted(trainer.net.named_parameters())
+        if holder.trainable and (holder.settled or name in net)
     }
     wanted = jax.eval_shape(trainer.recipe.optimizer.init, shapes)
     return _fitting("the optimizer's state", path, wanted, found)

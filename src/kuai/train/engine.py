@@ -202,7 +202,7 @@ class Engine:
             raise RegistrationError(
                 _strangers(error, set(map(id, found.blocks.values())))
             ) from None
-        materialize(missing)
+        materialize(missing.items())
 
 
 def _strangers(unbound: Unbound, known: set[int]) -> str:

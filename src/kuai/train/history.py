@@ -52,8 +52,9 @@ class History:
         records: of the epochs so far.
 
     Example:
+        >>> from kuai.train.history import History
         >>> records = [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 0.5}]
-        >>> history = kuai.train.history.History(records)
+        >>> history = History(records)
         >>> history.loss, len(history), history[-1]["epoch"]
         ([2.0, 0.5], 2, 2)
         >>> history
@@ -73,7 +74,8 @@ class History:
         """The names that any record has, in order.
 
         Example:
-            >>> kuai.train.history.History([{"epoch": 1, "loss": 2.0}]).columns
+            >>> from kuai.train.history import History
+            >>> History([{"epoch": 1, "loss": 2.0}]).columns
             ['epoch', 'loss']
         """
         return list(dict.fromkeys(name for record in self.records for name in record))

@@ -91,9 +91,11 @@ def find_learning_rate(
         ArgumentError: the range is empty, or there are fewer than 10 steps.
 
     Example:
+        >>> import optax
         >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
         >>> trainer = kuai.Trainer(nn.Dense(1), optax.adam(1e-3), kuai.losses.mse)
-        >>> found = kuai.train.lr_finder.find_learning_rate(trainer, (x, 3 * x))
+        >>> from kuai.train.lr_finder import find_learning_rate
+        >>> found = find_learning_rate(trainer, (x, 3 * x))
         >>> 1e-6 < found.suggestion < 1
         True
 
@@ -143,9 +145,16 @@ def _endless(batches: Batches) -> Iterator[Any]:
 
 
 def _steepest(rates: np.ndarray, losses: np.ndarray) -> float | None:
-    """Where the loss falls fastest along the logarithm of the rate, before its minimum."""
-    if len(losses) < 3:
+    """Where the loss falls fastest along the logarithm of the rate, on its way to the minimum.
+
+    The slope is taken over a tenth of the curve, and its first tenth is left out: there the loss
+    moves with the batches, not with the rate.
+    """
+    width = max(1, len(losses) // 20)
+    last = int(np.argmin(losses)) if len(losses) else 0
+    places = np.arange(max(width, len(losses) // 10), min(last + 1, len(losses) - width))
+    if not len(places):
         return None
-    slope = np.gradient(losses, np.log(rates))[: max(2, int(np.argmin(losses)) + 1)]
-    place = int(np.argmin(slope))
-    return float(rates[place]) if slope[place] < 0 else None
+    slopes = losses[places + width] - losses[places - width]
+    best = int(np.argmin(slopes))
+    return float(rates[places[best]]) if slopes[best] < 0 else None

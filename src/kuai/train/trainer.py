@@ -56,6 +56,7 @@ class Trainer:
         ArgumentError: an argument is not what it should be.
 
     Example:
+        >>> import optax
         >>> net = nn.Dense(1, init="zeros")
         >>> trainer = kuai.Trainer(net, optax.sgd(0.1), kuai.losses.mse)
         >>> x = np.arange(8, dtype=np.float32).reshape(8, 1) / 8
@@ -106,6 +107,7 @@ class Trainer:
         It can be set, to change a rate of `optax.inject_hyperparams` for example.
 
         Example:
+            >>> import optax
             >>> trainer = kuai.Trainer(nn.Dense(1), optax.sgd(0.1, momentum=0.9), kuai.losses.mse)
             >>> result = trainer.step((jnp.ones((2, 1)), jnp.ones((2, 1))))
             >>> sorted(trainer.optimizer_state[0].trace)
@@ -138,6 +140,7 @@ class Trainer:
             HybridizeError: forward branches in Python on array values.
 
         Example:
+            >>> import optax
             >>> trainer = kuai.Trainer(nn.Dense(1, init="ones"), optax.sgd(0.1), kuai.losses.mse)
             >>> result = trainer.step((jnp.ones((2, 1)), jnp.zeros((2, 1))))
             >>> float(result.loss), float(trainer.net.weight[0, 0])
@@ -209,6 +212,7 @@ class Trainer:
             ArgumentError: an argument makes no sense.
 
         Example:
+            >>> import optax
             >>> data = np.ones((6, 2), np.float32), np.ones((6, 1), np.float32)
             >>> trainer = kuai.Trainer(nn.Dense(1), optax.adam(1e-2), kuai.losses.mse)
             >>> history = trainer.fit(data, epochs=3, batch_size=4)
@@ -259,12 +263,11 @@ class Trainer:
             self.engine.prepare(lambda: first)
             check_labels(self.net, self.recipe.loss, batches)
         identity = {k: v for k, v in batches.state().items() if k not in ("epoch", "batch")}
-        loaded, self.loaded = self.loaded, None
-        if loaded is not None:
-            batches.restore(
-                {**loaded.data, "epoch": self.position.epoch, "batch": self.position.batch}
-            )
-            loaded.restore(callbacks)
+        if self.loaded is not None:
+            here = {"epoch": self.position.epoch, "batch": self.position.batch}
+            batches.restore({**self.loaded.data, **here})
+            self.loaded.restore(callbacks)
+            self.loaded = None
         else:
             self.position = self.position.new_run()
         self.callbacks, self.data_identity, self.stopped = callbacks, identity, False
@@ -279,6 +282,7 @@ class Trainer:
         """Let `fit` end after this epoch; for callbacks.
 
         Example:
+            >>> import optax
             >>> kuai.Trainer(nn.Dense(1), optax.sgd(0.1), kuai.losses.mse).stop()
         """
         self.stopped = True
@@ -297,6 +301,7 @@ class Trainer:
             DataError: the data is empty, of unequal lengths, or has labels that are no class.
 
         Example:
+            >>> import optax
             >>> trainer = kuai.Trainer(nn.Dense(1, init="ones"), optax.sgd(0.1), kuai.losses.mse)
             >>> trainer.evaluate((np.ones((3, 1), np.float32), np.zeros((3, 1), np.float32)))
             {'loss': 1.0}
@@ -320,6 +325,7 @@ class Trainer:
             DataError: there are no inputs, or the net does not give one row for each.
 
         Example:
+            >>> import optax
             >>> trainer = kuai.Trainer(nn.Dense(1, init="ones"), optax.sgd(0.1), kuai.losses.mse)
             >>> trainer.predict(np.ones((5, 2), np.float32), batch_size=2).shape
             (5, 1)
@@ -337,6 +343,7 @@ class Trainer:
             FileAccessError: the file cannot be written.
 
         Example:
+            >>> import optax
             >>> import os, tempfile
             >>> path = os.path.join(tempfile.mkdtemp(), "run.safetensors")
             >>> data = np.ones((8, 2), np.float32), np.ones((8, 1), np.float32)
