@@ -64,8 +64,8 @@ def _place(record: dict[str, Any]) -> str:
         f"{name} {versions[name]}" for name in ("jax", "torch") if name in versions
     )
     return (
-        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {packages}; "
-        f"{machine['date']}, load {machine['load_average_1min']}."
+        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, "
+        f"{packages}; {machine['date']}, load {machine['load_average_1min']}."
     )
 
 
