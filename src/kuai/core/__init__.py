@@ -1,1 +1,1 @@
-"""Blocks, parameters, and what makes pure functions of them. core knows arrays and trees, no layer."""
+"""Blocks, parameters, and pure functions of them. core knows arrays and trees, no layer."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kuai.core import calling, extensions, initialize, pullback, weights
-from kuai.core.context import context, epoch
+from kuai.core.context import epoch
 from kuai.core.hooks import Hook
 from kuai.core.listing import Tree
 from kuai.core.modes import Mode

@@ -87,7 +87,7 @@ class Compiled:
     def _run(
         self, template: Template, arrays: list[Any], nodes: list[Node], args: Any, kwargs: Any
     ) -> Any:
-        """Run the program for a signature, tracing until all holders that it reads are arguments."""
+        """Run the program for a signature, tracing until all that it reads are arguments."""
         while True:
             roots = self._roots(nodes)
             if context.scope is None:
