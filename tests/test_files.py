@@ -17,8 +17,14 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kuai.errors import ArgumentError, DtypeError, FileAccessError, FileFormatError
-from kuai.files import MissingFileError, read_arrays, write_arrays, write_bytes, write_text
+from kuai.errors import (
+    ArgumentError,
+    DtypeError,
+    FileAccessError,
+    FileFormatError,
+    MissingFileError,
+)
+from kuai.files import read_arrays, write_arrays, write_bytes, write_text
 from kuai.files.header import DTYPES
 
 OLD = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.array(1, np.int32)}

@@ -36,6 +36,16 @@ class BlockLookupError(KuaiError, LookupError):
     """No block, parameter or hook stands at the given path."""
 
 
+class NoBlockAtIndexError(BlockLookupError, IndexError):
+    """A container has no block at an index."""
+
+
+class NoBlockNamedError(BlockLookupError, KeyError):
+    """A container has no block of a name."""
+
+    __str__ = Exception.__str__  # KeyError shows a message in quotes
+
+
 class ForwardNotDefinedError(KuaiError, NotImplementedError):
     """A block was called whose class does not override `forward`."""
 
@@ -66,6 +76,10 @@ class FileFormatError(KuaiError, ValueError):
 
 class FileAccessError(KuaiError, OSError):
     """A file or folder is missing, or cannot be read or written."""
+
+
+class MissingFileError(FileAccessError, FileNotFoundError):
+    """There is no such file or folder."""
 
 
 class DataError(KuaiError, ValueError):

@@ -76,9 +76,10 @@ def refuse_members(container: Any) -> None:
     items = container if isinstance(container, _CLOSED) else raw_items(container)
     found = next((item for item in items if holds_members(item)), None)
     if found is not None:
+        kind = type(container).__name__.removeprefix("Watched").lower()
         raise RegistrationError(
-            f"a {type(container).__name__} cannot hold a {type(found).__name__}: it would not be "
-            "registered; use a list, a tuple or a dict"
+            f"a {kind} cannot hold a {type(found).__name__}: it would not be registered; use a "
+            "list, a tuple or a dict"
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from kuai.core import calling, extensions, initialize, pullback, weights
 from kuai.core.context import epoch
@@ -24,11 +24,6 @@ from kuai.errors import (
     ForwardNotDefinedError,
     TransformError,
 )
-
-if TYPE_CHECKING:
-    from typing import Self
-else:
-    Self = Any  # beartype, in tests, takes Self only in classes that it decorates whole
 
 
 class Block(Tree):

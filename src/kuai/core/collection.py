@@ -7,29 +7,14 @@ sees whole. A block without a name of its own is named by its position.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from kuai.core.block import Block
 from kuai.core.representation import with_counts
 from kuai.core.steps import as_block
-from kuai.errors import BlockLookupError, RegistrationError
-
-if TYPE_CHECKING:
-    from typing import Self
-else:
-    Self = Any  # beartype, in tests, takes Self only in classes that it decorates whole
+from kuai.errors import NoBlockAtIndexError, NoBlockNamedError, RegistrationError
 
 Pair = tuple[str | None, Block]
-
-
-class NoBlockAtIndexError(BlockLookupError, IndexError):
-    """A container has no block at an index."""
-
-
-class NoBlockNamedError(BlockLookupError, KeyError):
-    """A container has no block of a name."""
-
-    __str__ = Exception.__str__  # KeyError shows a message in quotes
 
 
 class Collection(Block):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import jax.numpy as jnp
 
@@ -15,11 +15,7 @@ from kuai.core.tree import members, nothing_selected, selected, walk
 from kuai.errors import ArgumentError, DtypeError
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from kuai.core.block import Block
-else:
-    Self = Any  # beartype, in tests, takes Self only in classes that it decorates whole
 
 
 class Tree(Attributes):

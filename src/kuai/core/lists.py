@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from kuai.core.block import Block
 from kuai.core.collection import Collection, items_of
 from kuai.core.steps import as_block
 from kuai.errors import ArgumentError, BlockLookupError, RegistrationError
-
-if TYPE_CHECKING:
-    from typing import Self
-else:
-    Self = Any  # beartype, in tests, takes Self only in classes that it decorates whole
 
 
 class BlockList(Collection):

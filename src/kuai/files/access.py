@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from kuai.errors import FileAccessError
+from kuai.errors import FileAccessError, MissingFileError
 
 # O_NONBLOCK: a FIFO that takes the file's place opens at once, and is refused by its kind.
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -25,10 +25,6 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
-
-
-class MissingFileError(FileAccessError, FileNotFoundError):
-    """No file stands at the given path."""
 
 
 @contextlib.contextmanager
