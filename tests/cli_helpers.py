@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,11 +25,19 @@ Kuai = Callable[..., Answer]
 
 
 def quiet_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """An empty folder, and no setting from outside but that no compiled program is kept."""
+    """An empty folder, and no setting from outside but that no compiled program is kept.
+
+    What the command line sets for its process is left out (JAX's cache) or put back (the log).
+    """
     for name in [name for name in os.environ if name.startswith("KUAI_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("KUAI_CACHE", "off")
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr("kuai.cli.cache.set_up", lambda choice: None)
+    logger = logging.getLogger("kuai")
+    monkeypatch.setattr(logger, "handlers", list(logger.handlers))
+    monkeypatch.setattr(logger, "level", logger.level)
 
 
 def caller(capsys: pytest.CaptureFixture[str]) -> Kuai:
@@ -48,4 +58,4 @@ def write_blobs(path: Path, examples: int = 60) -> Path:
     return path
 
 
-SMALL = ("--hidden", "8", "--batch-size", "16", "--lr", "0.01")
+SMALL = ("--hidden", "8", "--dropout", "0", "--batch-size", "16", "--lr", "0.01")

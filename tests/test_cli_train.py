@@ -6,10 +6,14 @@ import json
 import re
 from xml.etree import ElementTree
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from kuai.cli import training
 from kuai.cli.progress import EveryEpoch
+from kuai.cli.settings import Settings
 from kuai.files import read_arrays
 from tests.cli_helpers import SMALL, caller, quiet_environment, write_blobs
 
@@ -148,7 +152,7 @@ def test_a_folder_with_a_run_is_refused(kuai, tmp_path):
 def test_a_wrong_command_leaves_the_old_run_alone(kuai, tmp_path):
     train(kuai, "--epochs", "1", "--out", "a")
     before = {file: file.read_bytes() for file in (tmp_path / "a").iterdir()}
-    assert train(kuai, "--out", "a", "--force", "--net", "mine:net").code == 2
+    assert train(kuai, "--out", "a", "--force", "--net", "gone:net").code == 2
     assert {file: file.read_bytes() for file in (tmp_path / "a").iterdir()} == before
 
 
@@ -228,13 +232,18 @@ def test_find_lr_suggests_a_rate_and_draws_the_curve(kuai, tmp_path):
     assert {file.name for file in (tmp_path / "a").iterdir()} == {"find_lr.png"}
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "nadam", "lamb", "lion", "rmsprop",
-                                       "adagrad", "sgd", "momentum"])  # fmt: skip
-def test_every_optimizer_lowers_the_loss_at_its_usual_rate(kuai, tmp_path, optimizer):
-    words = ("--data", "blobs.npz", "--hidden", "8", "--batch-size", "4", "--epochs", "4")
-    assert kuai("train", *words, "--optimizer", optimizer, "--out", "a").code == 0
-    losses = [record["loss"] for record in records(tmp_path / "a")]
-    assert losses[-1] < losses[0]
+@pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "lamb", "lion", "rmsprop", "adagrad",
+                                  "sgd", "momentum"])  # fmt: skip
+def test_every_optimizer_goes_downhill_at_its_usual_rate(name):
+    settings = Settings(optimizer=name, lr=None)
+    optimizer = training.optimizer(settings, training.learning_rate(settings))
+    weight = {"w": jnp.array([1.0, -2.0])}
+    state = optimizer.init(weight)
+    with jax.numpy_dtype_promotion("standard"):  # optax relies on it
+        for _ in range(20):
+            updates, state = optimizer.update(weight, state, weight)  # the gradient of |w|² / 2
+            weight = {"w": weight["w"] + updates["w"]}
+    assert float(jnp.sum(jnp.square(weight["w"]))) < 5.0
 
 
 def test_too_small_data_for_a_part_is_said_with_the_flag(kuai, tmp_path):

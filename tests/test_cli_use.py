@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,16 +13,27 @@ import pytest
 
 import kuai as library
 from kuai import nn
+from kuai.cli import main
 from tests.cli_helpers import SMALL, caller, quiet_environment, write_blobs
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with data and a run, to copy."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        quiet_environment(monkeypatch, folder)
+        write_blobs(folder / "blobs.npz")
+        words = ("--data", "blobs.npz", *SMALL, "--epochs", "30", "--out", "run", "--quiet")
+        assert main(["train", *words]) == 0
+    return folder
+
+
 @pytest.fixture
-def kuai(monkeypatch, tmp_path, capsys):
+def kuai(trained, monkeypatch, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     quiet_environment(monkeypatch, tmp_path)
-    write_blobs(tmp_path / "blobs.npz")
-    call = caller(capsys)
-    assert call("train", "--data", "blobs.npz", *SMALL, "--epochs", "30", "--out", "run").code == 0
-    return call
+    return caller(capsys)
 
 
 @pytest.fixture
@@ -89,7 +101,7 @@ def test_eval_of_weights_that_stand_alone_wants_to_know_the_net(kuai, tmp_path):
     answer = kuai("eval", "alone.safetensors", "--data", "blobs.npz")
     assert answer.code == 2
     assert "say which net it belongs to: --net mlp" in answer.err
-    words = ("--net", "mlp", "--hidden", "8", "--json")
+    words = ("--net", "mlp", "--hidden", "8", "--dropout", "0", "--json")
     found = kuai("eval", "alone.safetensors", "--data", "blobs.npz", *words)
     assert json.loads(found.out)["accuracy"] == 1.0
     assert "no weights.safetensors yet; kuai train --resume --out run" in kuai("eval", "run").err

@@ -27,7 +27,7 @@ NET = Option("net", text, 'the net: "mlp", or module:factory of your own', "mlp"
 SHAPE = (
     Option("hidden", sizes, "units of the mlp's hidden layers", (256, 128), "UNITS"),
     Option("activation", text, "of the mlp's hidden layers", "relu", "NAME"),
-    Option("dropout", share, "share of the mlp's hidden outputs dropped in training", 0.0, "SHARE"),
+    Option("dropout", share, "share of the mlp's hidden outputs dropped in training", 0.3, "SHARE"),
 )
 OUTPUTS = Option("outputs", whole(1), "of the mlp, where no run says how many", None, "N")
 

@@ -19,12 +19,13 @@ before. Some of the rest are held out to watch the training by (validation). The
 weights.safetensors, metrics.jsonl (a line an epoch), curve.png, net.svg, report.html, run.json (how
 to build the net again) and checkpoint.safetensors (how to go on)."""
 
+# The defaults of batch size and dropout have the lowest validation loss on the digits, of those tried.
 _SHAPING = (
     datasets.DATA,
     nets.NET,
     *nets.SHAPE,
     Option("epochs", whole(1), "passes over the training part", 20, "N"),
-    Option("batch-size", whole(1), "examples a step", 32, "N"),
+    Option("batch-size", whole(1), "examples a step", 16, "N"),
     training.OPTIMIZER,
     training.RATE,
     Option("seed", whole(0, 2**32 - 1), "of initial values, order and dropout", 0, "N"),

@@ -43,4 +43,4 @@ def mlp(
         net.add(nn.Dense(units, activation=activation))
         if dropout:
             net.add(nn.Dropout(dropout))
-    return net.add(nn.Dense(classes))  # type: ignore[return-value]  # add returns the net itself
+    return net.add(nn.Dense(classes))
