@@ -41,6 +41,17 @@ def adopt(run: Run, settings: Settings, options: tuple[Option, ...]) -> None:
                 "leave the setting out, or begin again with --force"
             )
         setattr(settings, option.key, value)
+    _check_epochs(run, settings, options)
+
+
+def _check_epochs(run: Run, settings: Settings, options: tuple[Option, ...]) -> None:
+    (epochs,) = (option for option in options if option.key == "epochs")
+    planned = stored(run, epochs)
+    if settings.schedule == "cosine" and settings.epochs != planned:
+        raise UsageError(
+            f"--epochs {settings.epochs}: the run's learning rate falls to 0 by epoch {planned}, "
+            "so it ends there; a run begun with --schedule constant can be trained longer"
+        )
 
 
 def stored(run: Run, option: Option) -> Any:

@@ -82,7 +82,7 @@ def prepare(settings: Settings, run: Run, recipe: Recipe | None = None) -> Sessi
     recipe = recipe or nets.recipe(settings, nets.outputs_for(data))
     parts = datasets.part(data, **_split(settings))
     net = _initialized(recipe, parts, settings.seed)
-    trainer = training.trainer(net, settings, data)
+    trainer = training.trainer(net, settings, parts.train)
     return Session(settings, run, data, parts, recipe, net, trainer)
 
 

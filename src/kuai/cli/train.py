@@ -19,7 +19,8 @@ before. Some of the rest are held out to watch the training by (validation). The
 weights.safetensors, metrics.jsonl (a line an epoch), curve.png, net.svg, report.html, run.json (how
 to build the net again) and checkpoint.safetensors (how to go on)."""
 
-# The defaults of batch size and dropout have the lowest validation loss on the digits, of those tried.
+# Of the rates, batch sizes and shares of dropout tried on the digits, the defaults had the lowest
+# validation loss.
 _SHAPING = (
     datasets.DATA,
     nets.NET,
@@ -28,6 +29,7 @@ _SHAPING = (
     Option("batch-size", whole(1), "examples a step", 16, "N"),
     training.OPTIMIZER,
     training.RATE,
+    training.SCHEDULE,
     Option("seed", whole(0, 2**32 - 1), "of initial values, order and dropout", 0, "N"),
     Option("validation", share, "share held out to watch the training by", 0.1, "SHARE"),
     Option("test", share, "share held out for the test at the end", 0.2, "SHARE"),

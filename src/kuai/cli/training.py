@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from kuai.train.trainer import Trainer
 
 # Name → (in optax, learning rate where none is given, other arguments).
 _OPTIMIZERS: dict[str, tuple[str, float, dict[str, Any]]] = {
-    "adam": ("adam", 1e-3, {}),
+    "adam": ("adam", 3e-3, {}),
     "adamw": ("adamw", 1e-3, {}),
     "nadam": ("nadam", 1e-3, {}),
     "lamb": ("lamb", 1e-3, {}),
@@ -25,6 +26,9 @@ _OPTIMIZERS: dict[str, tuple[str, float, dict[str, Any]]] = {
     "momentum": ("sgd", 0.01, {"momentum": 0.9}),
 }
 OPTIMIZER = Option("optimizer", choice(*_OPTIMIZERS), ", ".join(_OPTIMIZERS), "adam", "NAME")
+SCHEDULE = Option(
+    "schedule", choice("cosine", "constant"), "how it falls: cosine, constant", "cosine", "NAME"
+)
 RATE = Option("lr", positive, "learning rate (default: the optimizer's usual one)", None, "RATE")
 
 
@@ -34,16 +38,33 @@ def learning_rate(settings: Settings) -> float:
 
 
 def optimizer(settings: Settings, rate: Any) -> Any:
-    """The optax transformation that the settings name, with a learning rate."""
+    """The optax transformation that the settings name, with a learning rate or schedule."""
     import optax
 
     name, _, arguments = _OPTIMIZERS[settings.optimizer]
     return getattr(optax, name)(rate, **arguments)
 
 
+def schedule(settings: Settings, examples: int) -> Any:
+    """The learning rate by step: as it is, or falling to 0 along a half cosine until the end.
+
+    Args:
+        settings: of the training.
+        examples: trained on in an epoch.
+    """
+    import optax
+
+    rate = learning_rate(settings)
+    if settings.schedule == "constant":
+        return rate
+    steps = math.ceil(examples / settings.batch_size)
+    steps = min(steps, settings.overfit_batches or steps)
+    return optax.cosine_decay_schedule(rate, steps * settings.epochs)
+
+
 def trainer(net: Block, settings: Settings, data: Dataset) -> Trainer:
-    """A trainer for the kind of targets that the data has."""
-    chosen = optimizer(settings, learning_rate(settings))
+    """A trainer on a training part, for the kind of targets that it has."""
+    chosen = optimizer(settings, schedule(settings, len(data)))
     return Trainer(net, chosen, _loss(data), _metrics(data), seed=settings.seed)
 
 
