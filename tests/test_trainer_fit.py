@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 
 import jax.numpy as jnp
@@ -54,9 +55,14 @@ def fitted(form=None, **options):
     return weights_of(trainer.net), without_seconds(history), kuai.random.get_state()
 
 
+@functools.cache
+def run_to_compare_with(**options):
+    return fitted(batch_size=8, **options)
+
+
 @pytest.mark.parametrize("steps", [1, 8, None])
 def test_results_do_not_depend_on_the_steps_a_call(steps):
-    weights, history, state = fitted(epochs=3, batch_size=8, steps_per_call=3)
+    weights, history, state = run_to_compare_with(epochs=3, steps_per_call=3)
     again = fitted(epochs=3, batch_size=8, steps_per_call=steps)
     assert_same(again[0], weights)
     assert again[1:] == (history, state)
@@ -84,14 +90,14 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_data_gives_the_same_run(form):
-    weights, history, state = fitted(epochs=2, batch_size=8, shuffle=False)
+    weights, history, state = run_to_compare_with(epochs=2, shuffle=False)
     again = fitted(FORMS[form], epochs=2)
     assert again[1:] == (history, state)
     assert_same(again[0], weights)
 
 
 def test_large_arrays_are_stacked_and_give_the_same_run(monkeypatch):
-    weights, history, _ = fitted(epochs=2, batch_size=8)
+    weights, history, _ = run_to_compare_with(epochs=2)
     monkeypatch.setattr(source, "_RESIDENT_BYTES", 0)
     for options in ({}, {"steps_per_call": 1}):
         again = fitted(epochs=2, batch_size=8, **options)

@@ -60,11 +60,14 @@ class Engine:
         """The mode that a step runs in here: an explicit choice outside wins."""
         return {"training": context.training or not context.forced, "forced": context.forced}
 
-    def prepare(self, batch: Callable[[], Any]) -> None:
+    @property
+    def ready(self) -> bool:
+        """Whether nothing of any net has changed since the last call."""
+        return self._epoch == epoch.value and self._state is not None
+
+    def prepare(self, batch: Any) -> None:
         """Make the net's values and the optimizer's state, from a batch on the device."""
-        if self._epoch == epoch.value and self._state is not None:
-            return
-        inputs, keywords, _ = parts(batch())
+        inputs, keywords, _ = parts(batch)
         with transform_mode():
             make_ready([self.recipe.net], self.recipe.net, inputs, keywords)
         self.plan_now()
@@ -88,7 +91,7 @@ class Engine:
         def call(program: Program, carry: Carry, rest: Any) -> Any:
             return map(program.one, (carry,), (rest,), (leaves,))
 
-        carry, loss, _ = self._advance(("one", treedef), treedef, 1, [], call, lambda _: None)
+        carry, loss, _ = self._advance(treedef, treedef, 1, [], call, None)
         return loss, carry.sums
 
     def many(self, chunk: Chunk, sums: Any, kept: Callable[[Any], None]) -> tuple[jax.Array, int]:
@@ -99,7 +102,7 @@ class Engine:
             sums: what the metrics have gathered so far; it is donated.
             kept: called with the results while they are stored; it may be called twice.
         """
-        key = ("many", chunk.treedef, chunk.rows)
+        key = (chunk.treedef, chunk.rows)
 
         def call(program: Program, carry: Carry, rest: Any) -> Any:
             steps = min(chunk.steps, program.most)
@@ -120,14 +123,13 @@ class Engine:
         return program.draws if program is not None else 0
 
     def _known(self, chunk: Chunk) -> Program | None:
-        return self.plan_now().programs.get(self._key(("many", chunk.treedef, chunk.rows)))
+        return self.plan_now().programs.get(self._key((chunk.treedef, chunk.rows)))
 
     def _key(self, key: Any) -> Any:
-        return (*key, *self.mode.values())
+        forced = context.forced
+        return key, context.training or not forced, forced
 
-    def _advance(
-        self, key: Any, treedef: Any, steps: int, sums: Any, call: Any, kept: Callable[[Any], None]
-    ) -> Any:
+    def _advance(self, key: Any, treedef: Any, steps: int, sums: Any, call: Any, kept: Any) -> Any:
         """Call a program and store what comes back."""
         while True:
             plan = self.plan_now()
@@ -139,7 +141,8 @@ class Engine:
 
             def store() -> None:
                 self._store(plan, state, results[0])  # noqa: B023  # used before the next turn
-                kept(results[0])  # noqa: B023
+                if kept is not None:
+                    kept(results[0])  # noqa: B023
 
             try:
                 carry = Carry(lent(plan.parameters), state.lend(), lent(plan.states), array, sums)
@@ -163,7 +166,7 @@ class Engine:
             state: Any = self._state
             body = Body(self.recipe, plan, treedef, state.treedef, strict=self.compiled)
             kind = Program if self.compiled else EagerProgram
-            program = plan.programs[key] = kind(body, training=key[-2], forced=key[-1])
+            program = plan.programs[key] = kind(body, training=key[1], forced=key[2])
         return program
 
     def _store(self, plan: Plan, state: OptimizerState, result: Any) -> None:
@@ -173,16 +176,14 @@ class Engine:
             parameter.store(value)
         for holder, value in zip(plan.states, carry.states, strict=True):
             holder.store(value)
-        for written, value in zip(extras.about.holders, extras.values, strict=True):
-            if isinstance(written, State):
-                written.reshape(value)
-            written.store(value)
+        if extras is not None:
+            _store_extras(extras)
 
     def _account(
         self, program: Program, ticket: tuple[int, int], reserved: int, result: Any
     ) -> None:
-        extras: Extras = result[-1]
-        program.draws = extras.about.draws
+        extras: Extras | None = result[-1]
+        program.draws = 0 if extras is None else extras.about.draws
         drawn = program.draws and program.draws * (int(result[2]) if len(result) == 4 else 1)
         self.keys.settle(ticket, result[0].ticket, reserved, drawn)
 
@@ -203,6 +204,13 @@ class Engine:
                 _strangers(error, set(map(id, found.blocks.values())))
             ) from None
         materialize(missing.items())
+
+
+def _store_extras(extras: Extras) -> None:
+    for holder, value in zip(extras.about.holders, extras.values, strict=True):
+        if isinstance(holder, State):
+            holder.reshape(value)
+        holder.store(value)
 
 
 def _strangers(unbound: Unbound, known: set[int]) -> str:

@@ -81,7 +81,8 @@ class Loop:
     def _train(self, chunk: Chunk) -> None:
         """Take the steps of a chunk, in several calls where one program cannot take them all."""
         taken = 0
-        self._trainer.engine.prepare(lambda: _first_batch(chunk))
+        if not self._trainer.engine.ready:
+            self._trainer.engine.prepare(_first_batch(chunk))
         while taken < chunk.steps:
             most = min(self._trainer.engine.most(chunk), chunk.steps - taken)
             part = chunk._replace(first=chunk.first + taken * chunk.rows, steps=most)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from kuai.errors import ArgumentError
-from kuai.train.plan import Plan
+from kuai.train.plan import Plan, copied
 
 
 def check_optimizer(optimizer: Any) -> Any:
@@ -67,8 +67,8 @@ class OptimizerState:
 
     def __init__(self, optimizer: Any, plan: Plan, before: OptimizerState | None = None) -> None:
         self.plan = plan
-        arrays = plan.named([parameter.concrete() for parameter in plan.parameters])
-        leaves, treedef = jax.tree.flatten(optimizer.init(arrays))
+        arrays = plan.named([parameter._array for parameter in plan.parameters])
+        leaves, treedef = jax.tree.flatten(jax.jit(optimizer.init)(arrays))
         self.treedef: Any = treedef
         self.leaves = _own(leaves, list(arrays.values()))
         self._lent = False
@@ -77,7 +77,7 @@ class OptimizerState:
 
     def lend(self) -> list[jax.Array]:
         """The leaves, to be donated."""
-        return list(map(jnp.copy, self.leaves)) if self._lent else self.leaves
+        return copied(self.leaves) if self._lent else self.leaves
 
     def store(self, leaves: list[jax.Array]) -> None:
         self.leaves = leaves

@@ -72,8 +72,20 @@ def _is_lasting_state(holder: Holder) -> bool:
 
 def lent(holders: list[Any]) -> list[jax.Array]:
     """The holders' arrays, to be donated: a copy of those that a reader may still have."""
-    return [holder.lend() if holder.lend() is not None else _copy(holder) for holder in holders]
+    arrays = [holder.lend() for holder in holders]
+    for array in arrays:
+        if array is None:
+            return _with_copies(holders, arrays)
+    return arrays
 
 
-def _copy(holder: Holder) -> jax.Array:
-    return jnp.copy(holder.concrete())
+def _with_copies(holders: list[Any], arrays: list[Any]) -> list[jax.Array]:
+    read = [h.concrete() for h, array in zip(holders, arrays, strict=True) if array is None]
+    copies = iter(copied(read))
+    return [next(copies) if array is None else array for array in arrays]
+
+
+@jax.jit
+def copied(arrays: list[jax.Array]) -> list[jax.Array]:
+    """Copies of arrays, all made in one program."""
+    return list(map(jnp.copy, arrays))

@@ -55,7 +55,7 @@ class Program:
         self.one: Any = jax.jit(self._one, donate_argnums=0)
         self.many: Any = jax.jit(self._many, donate_argnums=0, static_argnums=6)
 
-    def _one(self, carry: Carry, rest: Any, leaves: Any) -> tuple[Carry, jax.Array, Extras]:
+    def _one(self, carry: Carry, rest: Any, leaves: Any) -> tuple[Carry, jax.Array, Extras | None]:
         carry = carry._replace(sums=measure.zeros(self.body.recipe.metrics))
         with self._tracing():
             carry, loss, _, extras = self.body(carry, rest, [], leaves)
@@ -70,7 +70,7 @@ class Program:
         first: Any,
         steps: Any,
         rows: int,
-    ) -> tuple[Carry, jax.Array, jax.Array, Extras]:
+    ) -> tuple[Carry, jax.Array, jax.Array, Extras | None]:
         """(carry, losses, steps taken, extras); a loss that is not finite ends it."""
 
         def step(state: Any) -> Any:
@@ -100,7 +100,9 @@ class Program:
         pairs = zip(self.body.extra, shapes[4], strict=True)
         return [_value_or_zeros(read.get(holder), shape) for holder, shape in pairs]
 
-    def _extras(self, values: list[jax.Array]) -> Extras:
+    def _extras(self, values: list[jax.Array]) -> Extras | None:
+        if not values and not self.body.draws:
+            return None
         return Extras(values, About(self.body.extra, self.body.draws))
 
     @contextmanager
@@ -129,7 +131,7 @@ class EagerProgram(Program):
         first: int,
         steps: int,
         rows: int,
-    ) -> tuple[Carry, jax.Array, jax.Array, Extras]:
+    ) -> tuple[Carry, jax.Array, jax.Array, Extras | None]:
         losses: list[jax.Array] = []
         extras: list[jax.Array] = []
         finite: Any = True

@@ -22,7 +22,7 @@ from kuai.core.parameter import Holder
 from kuai.errors import DtypeError, ShapeError
 from kuai.random import Stream
 from kuai.train import measure
-from kuai.train.batch import parts
+from kuai.train.batch import check_batch, parts
 from kuai.train.plan import Plan
 
 LIMIT = 256  # steps a call at most: the length of the array of losses that comes back
@@ -104,6 +104,7 @@ class Body:
         self, carry: Carry, rest: list[jax.Array], extras: list[jax.Array], leaves: list[jax.Array]
     ) -> tuple[Carry, jax.Array, jax.Array, list[jax.Array]]:
         """(carry after the step, loss, whether it is finite, values of `self.extra`)."""
+        check_batch(self._batch(leaves))
         run, finish = self._objective(carry, rest, extras, leaves)
         (loss, (output, written)), gradients = jax.value_and_grad(run, has_aux=True)(
             carry.parameters

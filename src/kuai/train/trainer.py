@@ -147,22 +147,20 @@ class Trainer:
             (1.0, 0.800000011920929)
         """
         leaves, treedef = self._taken_apart(batch)
-        self.engine.prepare(lambda: jax.tree.unflatten(treedef, leaves))
+        if not self.engine.ready:
+            self.engine.prepare(treedef.unflatten(leaves))
         loss, sums = self.engine.one(leaves, treedef)
         self.position = self.position._replace(steps=self.position.steps + 1)
         return StepResult(loss, self.recipe.metrics, sums)
 
     def _taken_apart(self, batch: Any) -> tuple[list[jax.Array], Any]:
-        """The arrays of a batch and its form; what was seen before is not checked again."""
+        """The arrays of a batch and its form; one seen before is checked where it is traced."""
         leaves, treedef = jax.tree.flatten(batch)
-        if all(isinstance(leaf, jax.Array) for leaf in leaves):
-            signature = (treedef, *[leaf.shape for leaf in leaves])
-            if signature in self._seen:
-                return leaves, treedef
-        batch = on_device(batch)
-        check_batch(batch)
-        leaves, treedef = jax.tree.flatten(batch)
-        self._seen.add((treedef, *[leaf.shape for leaf in leaves]))
+        if treedef not in self._seen or not all(map(_is_array, leaves)):
+            batch = on_device(batch)
+            check_batch(batch)
+            leaves, treedef = jax.tree.flatten(batch)
+            self._seen.add(treedef)
         return leaves, treedef
 
     def fit(
@@ -260,7 +258,7 @@ class Trainer:
         """Check what can be checked before the first step, then take up the loaded run if any."""
         first = source.first_batch()
         if first is not None:
-            self.engine.prepare(lambda: first)
+            self.engine.prepare(first)
             check_labels(self.net, self.recipe.loss, batches)
         identity = {k: v for k, v in batches.state().items() if k not in ("epoch", "batch")}
         if self.loaded is not None:
@@ -375,6 +373,10 @@ class Trainer:
 
     def __repr__(self) -> str:
         return f"Trainer({type(self.net).__name__}, steps={self.position.steps})"
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array)
 
 
 def _check_loss(loss: Any) -> None:
