@@ -557,7 +557,7 @@ def test_same_program_as_raw_jax():
         nn.Sequential(nn.Dense(8, activation="relu"), nn.Dense(2)).initialize(sample=X).hybridize()
     )
     net(X)
-    (structure,) = net._kuai.compiled._structures
+    (structure,) = net._kuai.compiled.__self__._structures
     (program,) = structure.programs.values()
     arrays = [h.array for h in program.holders]
 

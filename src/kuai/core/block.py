@@ -89,7 +89,7 @@ class Block(Tree):
         """Run the block: hooks, then `forward`, compiled where it is hybridized."""
         compiled = self._kuai.compiled
         if compiled is not None:
-            return compiled(*inputs, **keywords)
+            return compiled(inputs, keywords)
         return calling.plain(self, inputs, keywords)
 
     # ---- modes and hooks

@@ -18,7 +18,7 @@ class Extensions:
     """The registered parts.
 
     Attributes:
-        compile_block: block → a callable that runs the block compiled.
+        compile_block: block → a callable of (inputs, keywords) that runs the block compiled.
         compile_transform: transform of a block → a callable that runs it compiled.
         summarize: (block, inputs) → an object that prints as a table.
         to_html: block → HTML for notebooks.

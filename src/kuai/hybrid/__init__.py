@@ -18,14 +18,14 @@ from kuai.hybrid.function import hybrid
 __all__ = ["hybrid"]
 
 
-def _compile_block(block: Any) -> Compiled:
-    """The block's call, compiled; it holds the block weakly, since the block holds it."""
+def _compile_block(block: Any) -> Callable[..., Any]:
+    """(inputs, keywords) → the compiled call. It holds the block weakly: the block holds it."""
     reference = weakref.ref(block)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         return calling.plain(reference(), args, kwargs)
 
-    return Compiled(call, (block,), type(block).__name__)
+    return Compiled(call, (block,), type(block).__name__).call
 
 
 def _compile_transform(transform: Callable[..., Any]) -> Compiled:

@@ -29,6 +29,7 @@ from kuai.hybrid.errors import explained
 from kuai.hybrid.program import Program
 
 _KEPT_STRUCTURES = 8
+_NONE: dict[Any, Any] = {}
 
 
 @dataclass
@@ -56,16 +57,21 @@ class Compiled:
         self._known = [weakref.ref(root) for root in roots]
         self._loose: list[weakref.ref[Holder]] = []
         self._structures: list[Structure] = []
-        self._fast: dict[Any, Any] = {}
+        self._fast: dict[int, dict[Any, Any]] = {}  # flags → types of the arguments → run
         self._epoch = -1
         self._lock = threading.RLock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.call(args, kwargs)
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make the call with these arguments: the hot path."""
         if self._epoch == epoch.value and not kwargs:
-            program = self._fast.get((context.flags, *map(type, args)))
-            if program is not None:
+            known = self._fast.get(context.flags, _NONE)
+            run = known.get(type(args[0]) if len(args) == 1 else tuple(map(type, args)))
+            if run is not None:
                 try:
-                    return program(args)
+                    return run(args)
                 except Unbound:
                     pass  # a new shape calls a block that was not called before
                 except CONCRETIZATION as error:
@@ -98,9 +104,8 @@ class Compiled:
             program = structure.programs.get(key)
             if program is None:
                 program = Program(self._call, template, structure.holders, roots)
-            run = program if context.scope is None else program.in_scope
             try:
-                result = run(tuple(arrays))
+                result = program.run(tuple(arrays), in_scope=context.scope is not None)
             except Unbound as unbound:
                 self._extend(unbound)
                 continue
@@ -133,12 +138,12 @@ class Compiled:
             return
         if self._epoch != now:
             self._fast, self._epoch = {}, now
-        key = (context.flags, *map(type, args))
+        known = self._fast.setdefault(context.flags, {})
+        kind = type(args[0]) if len(args) == 1 else tuple(map(type, args))
         if all(isinstance(a, jax.Array) for a in args):
-            self._fast[key] = program
+            known[kind] = program.run
         elif all(isinstance(a, (jax.Array, Node)) for a in args):
-            table = self._fast.setdefault(key, _ByBlocks())
-            table.add(nodes, program)
+            known.setdefault(kind, _ByBlocks()).add(nodes, program)
 
     def _structure(self, roots: list[Node]) -> Structure:
         """The structure that the blocks have now, with what was compiled for it before."""
@@ -174,4 +179,4 @@ class _ByBlocks:
             ref() is not node for ref, node in zip(found[0], nodes, strict=True)
         ):
             raise Unbound([])
-        return found[1](tuple(a for a in args if not isinstance(a, Node)))
+        return found[1].run(tuple(a for a in args if not isinstance(a, Node)))

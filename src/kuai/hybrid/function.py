@@ -48,6 +48,6 @@ def hybrid(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        return compiled(*args, **kwargs)
+        return compiled.call(args, kwargs)
 
     return run

@@ -82,15 +82,17 @@ class Program:
         self.draws = 0
         self.jitted = jax.jit(_traced(call, template, holders, _ids(roots)))
 
-    def __call__(self, inputs: Any) -> Any:
-        """Run on the arrays of a call, outside any scope."""
-        return self._run([holder._array for holder in self.holders], inputs)
+    def run(self, inputs: Any, in_scope: bool = False) -> Any:
+        """Run on the arrays of a call: the hot path, written flat.
 
-    def in_scope(self, inputs: Any) -> Any:
-        """Run on the arrays of a call, on holders as they are bound in this thread."""
-        return self._run([holder.read() for holder in self.holders], inputs)
-
-    def _run(self, arrays: list[Any], inputs: Any) -> Any:
+        Args:
+            inputs: a tuple of arrays.
+            in_scope: whether holders are read as they are bound in this thread.
+        """
+        if in_scope:
+            arrays: list[Any] = [holder.read() for holder in self.holders]
+        else:
+            arrays = [holder._array for holder in self.holders]
         if self.draws:
             return self._with_keys(arrays, inputs)
         try:
