@@ -10,6 +10,11 @@ from typing import Any
 
 # JAX reads this when it is imported. Whoever wants the tests on another device sets it.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Most of the tests' time is XLA compiling programs that then run once: let it optimize less.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+)
 
 import hypothesis
 import jax

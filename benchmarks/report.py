@@ -82,6 +82,7 @@ def write(comparisons: list[Comparison]) -> Path:
     record = {
         "machine": machine(),
         "versions": versions(),
+        "jax_cpu_enable_async_dispatch": False,
         "comparisons": [asdict(comparison) for comparison in comparisons],
     }
     RESULTS.mkdir(exist_ok=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 
+import jax
+
 from benchmarks.report import Comparison, machine, versions, write
 
 NAMES = ("call", "training", "imports")
@@ -14,6 +16,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {NAMES}; default all")
     names = tuple(parser.parse_args().names) or NAMES
+    # Results are waited for, as torch does: then JAX is quickest in the calling thread.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     print(machine(), versions(), sep="\n")
     comparisons: list[Comparison] = []
     for name in names:

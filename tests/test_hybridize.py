@@ -573,3 +573,48 @@ def test_same_program_as_raw_jax():
     strip = lambda hlo: re.sub(r', metadata=\{[^}]*\}|"[^"]*"|stack_frame_id=\d+', "", hlo)  # noqa: E731
     opcodes = lambda hlo: sorted(re.findall(r" = \S+ ([a-z\-]+)\(", strip(hlo)))  # noqa: E731
     assert opcodes(text(program.jitted)) == opcodes(text(jax.jit(raw)))
+
+
+def test_state_inside_a_loop_of_jax_is_explained():
+    class Looping(kuai.Block):
+        def __init__(self):
+            self.total = kuai.State(0.0)
+
+        def forward(self, x):
+            def body(carry, row):
+                self.total += row.sum()
+                return carry, row
+
+            return jax.lax.scan(body, 0, x)[1]
+
+    with pytest.raises(HybridizeError, match="kept in a State outside it"):
+        Looping().hybridize()(X)
+
+
+@pytest.mark.parametrize("change", [lambda net: net.freeze(), lambda net: net.eval()])
+def test_changing_modes_inside_a_compiled_function_is_an_error(net, change):
+    with pytest.raises(HybridizeError, match="structure of a block"):
+        kuai.hybrid(lambda net, x: (change(net), net(x))[1])(net, X)
+    assert net.mode == "auto"
+    assert all(parameter.trainable for parameter in net.parameters())
+
+
+def test_an_array_of_the_users_that_became_state_is_never_donated():
+    class Keeping(kuai.Block):
+        def __init__(self):
+            self.dense = nn.Dense(1)
+            self.last, self.same = kuai.State(jnp.zeros((2, 4))), kuai.State(jnp.zeros((2, 4)))
+
+        def forward(self, x):
+            self.last = x
+            self.same = self.last
+            return self.dense(x)
+
+    import optax
+
+    net, x = Keeping(), X + 0
+    kuai.grad(lambda net, x: net(x).sum())(net, x)
+    trainer = kuai.Trainer(net, optax.sgd(0.1), kuai.losses.mse)
+    trainer.step((x, jnp.zeros((2, 1))))
+    trainer.step((x, jnp.zeros((2, 1))))
+    np.testing.assert_array_equal(x, X)

@@ -26,4 +26,5 @@ from kuai.random import seed as seed
 from kuai.train import callbacks as callbacks
 from kuai.train import losses as losses
 from kuai.train import metrics as metrics
+from kuai.train.lr_finder import find_learning_rate as find_learning_rate
 from kuai.train.trainer import Trainer as Trainer

@@ -66,7 +66,7 @@ def commit(writes: dict[Holder, jax.Array]) -> None:
                 "kuai.hybrid, or kuai.eval_mode()"
             )
     for holder, value in writes.items():
-        holder.store(value)
+        holder.store(value, lent=True)  # it may be an array of the caller's
 
 
 class Functional(NamedTuple):

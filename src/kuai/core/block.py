@@ -105,6 +105,7 @@ class Block(Tree):
             raise ArgumentError(
                 f"{type(self).__name__}.mode: expected 'auto', 'train' or 'eval', got {mode!r}"
             )
+        epoch.guard()
         for block in self.blocks():
             block._kuai.mode = "auto"
         self._kuai.mode = mode

@@ -41,9 +41,9 @@ class Epoch:
         """Refuse a structural change that would happen once a compile instead of once a call."""
         if context.compiling:
             raise HybridizeError(
-                "forward changes the structure of a block (a list, a dict, a sub-block or a "
-                "parameter) while it is being compiled: the change would happen once, not on every "
-                "call; keep what changes in kuai.State, or call hybridize(False)"
+                "forward changes the structure of a block (a list, a dict, a sub-block, a "
+                "parameter, a mode or a hook) while it is being compiled: the change would happen "
+                "once, not on every call; keep what changes in kuai.State, or call hybridize(False)"
             )
 
 

@@ -161,15 +161,19 @@ class Holder:
                 "kuai.hybrid, or kuai.eval_mode()"
             )
         else:
-            self.store(array)
-            self._lent = True  # the caller still has it
+            self.store(array, lent=True)
 
-    def store(self, array: jax.Array) -> None:
-        """Set the stored array, unchecked: for programs, whose results nobody else has."""
+    def store(self, array: jax.Array, *, lent: bool = False) -> None:
+        """Set the stored array, unchecked.
+
+        Args:
+            array: of this shape and dtype.
+            lent: whether somebody else may have it, so that its buffer must not be donated.
+        """
         if self._array is None:
             epoch.bump()
         self._array = array
-        self._lent = False
+        self._lent = lent
 
     def lend(self) -> jax.Array | None:
         """The stored array, for a program that will donate its buffer; None if someone reads it.
@@ -212,6 +216,7 @@ class Holder:
 
     def cast(self, dtype: Any) -> None:
         """Change the dtype, and the values with it."""
+        epoch.guard()
         if self._array is not None:
             self._array = self._array.astype(dtype)
         self._dtype = jnp.dtype(dtype)
@@ -304,6 +309,7 @@ class Parameter(Holder):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        epoch.guard()
         self._trainable = bool(value)
         epoch.bump()
 

@@ -239,6 +239,8 @@ def _same(old: Any, new: Any) -> bool:
     kind = type(old)
     if kind is not type(new):
         return False
+    if kind is float:
+        return bool(old.hex() == new.hex())  # 0.0 is not -0.0, and NaN is NaN
     return kind in _COMPARED and bool(old == new)
 
 

@@ -21,18 +21,18 @@ import jax
 
 from kuai.core.binding import Unbound
 from kuai.core.context import FORCED, TRAINING, context, epoch
-from kuai.core.initialize import CONCRETIZATION, make_ready, materialize, named_below
+from kuai.core.initialize import make_ready, materialize, named_below
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
 from kuai.core.tree import Node, fingerprint, same_tokens
-from kuai.hybrid.errors import explained
+from kuai.hybrid.errors import UNCOMPILABLE, explained
 from kuai.hybrid.program import Program
 
-_KEPT_STRUCTURES = 8
+_KEPT_STRUCTURES = 8  # of the same blocks
 _NONE: dict[Any, Any] = {}
 
 
-@dataclass
+@dataclass(eq=False)
 class Structure:
     """A state of the blocks of a call, and the programs compiled for it."""
 
@@ -74,7 +74,7 @@ class Compiled:
                     return run(args)
                 except Unbound:
                     pass  # a new shape calls a block that was not called before
-                except CONCRETIZATION as error:
+                except UNCOMPILABLE as error:
                     raise explained(error, self._name) from error
         if context.inline:
             return self._call(*args, **kwargs)
@@ -87,7 +87,7 @@ class Compiled:
         with self._lock:
             try:
                 return self._run(template, arrays, nodes, args, kwargs)
-            except CONCRETIZATION as error:
+            except UNCOMPILABLE as error:
                 raise explained(error, self._name) from error
 
     def _run(
@@ -152,14 +152,15 @@ class Compiled:
         holders += loose
         tokens += loose.values()
         references = tuple(map(weakref.ref, roots))
-        self._structures = [
-            s for s in self._structures if all(ref() is not None for ref in s.roots)
-        ]
-        for structure in self._structures:
-            if structure.roots == references and same_tokens(structure.tokens, tokens):
+        alive = [s for s in self._structures if all(ref() is not None for ref in s.roots)]
+        own = [s for s in alive if s.roots == references]
+        for structure in own:
+            if same_tokens(structure.tokens, tokens):
                 return structure
+        if len(own) == _KEPT_STRUCTURES:
+            alive.remove(own[0])
         structure = Structure(references, tokens, holders)
-        self._structures = [*self._structures[1 - _KEPT_STRUCTURES :], structure]
+        self._structures = [*alive, structure]
         return structure
 
 

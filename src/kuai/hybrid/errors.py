@@ -8,7 +8,9 @@ from pathlib import Path
 import jax
 
 import kuai.errors
+from kuai.core.initialize import CONCRETIZATION
 
+UNCOMPILABLE = (*CONCRETIZATION, jax.errors.UnexpectedTracerError)
 _HERE = Path(__file__).parents[1]
 _LIBRARIES = ("site-packages", "dist-packages", "<frozen")
 
@@ -39,6 +41,10 @@ _WHAT: dict[type, tuple[str, str]] = {
     jax.errors.NonConcreteBooleanIndexError: (
         "a boolean mask selects a number of elements that depends on values",
         "write jnp.where(mask, x, 0)",
+    ),
+    jax.errors.UnexpectedTracerError: (
+        "a value made inside jax.lax.scan, cond or jax.checkpoint is kept in a State outside it",
+        "return it from the inner function and assign it outside",
     ),
 }
 _OTHER = (

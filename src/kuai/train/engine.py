@@ -17,12 +17,12 @@ import jax
 
 from kuai.core.binding import Unbound
 from kuai.core.context import context, epoch
-from kuai.core.initialize import CONCRETIZATION, make_ready, materialize
+from kuai.core.initialize import make_ready, materialize
 from kuai.core.modes import transform_mode
 from kuai.core.parameter import State
 from kuai.core.tree import walk
 from kuai.errors import HybridizeError, RegistrationError
-from kuai.hybrid.errors import explained
+from kuai.hybrid.errors import UNCOMPILABLE, explained
 from kuai.train.batch import parts
 from kuai.train.keys import Keys
 from kuai.train.optimizer import OptimizerState
@@ -189,7 +189,7 @@ class Engine:
 
     def _cannot_run(self, error: BaseException) -> None:
         """Make what a trace found missing, or raise for what stopped it."""
-        if isinstance(error, CONCRETIZATION):
+        if isinstance(error, UNCOMPILABLE):
             told = explained(error, type(self.recipe.net).__name__)
             raise HybridizeError(
                 f"{told}; kuai.Trainer(..., compile=False) trains it uncompiled"

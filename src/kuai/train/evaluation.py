@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from kuai.data.batches import Batches
-from kuai.data.loaders import as_batches
 from kuai.data.nested import common_length
 from kuai.errors import DataError
 from kuai.hybrid.cache import Compiled
@@ -71,11 +70,6 @@ class Evaluator:
     def _called(self, batch: Any) -> Any:
         inputs, keywords = inputs_of(batch)
         return self._recipe.net(*inputs, **keywords)
-
-
-def prediction_batches(x: Any, batch_size: int | None) -> Iterator[Any]:
-    """Batches of inputs alone."""
-    return iter(as_batches(x, batch_size))
 
 
 def plain(value: Any) -> Any:
