@@ -202,3 +202,13 @@ def test_a_list_of_indices_is_no_array():
     text = "Embedding: expected an array, got a list of length 2; wrap it in jnp.asarray(...)"
     with pytest.raises(ArgumentError, match=re.escape(text)):
         nn.Embedding(5, 2)([1, 2])
+
+
+def test_too_many_inputs_and_no_features_are_refused_by_name():
+    x = jnp.ones((2, 3))
+    with pytest.raises(ArgumentError, match=r"Dense: expected the arguments forward.*, got 2 in"):
+        nn.Dense(3)(x, x)
+    with pytest.raises(ArgumentError, match=r"got 0 inputs .*missing a required argument: 'x'"):
+        nn.Dense(3)()
+    with pytest.raises(ShapeError, match=r"expected an input with features, got shape \(2, 0\)"):
+        nn.Dense(3)(x[:, :0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,7 +17,7 @@ from kuai.core.modes import pinned_mode
 from kuai.core.operator import run_operator
 from kuai.core.parameter import Holder
 from kuai.core.tree import here, members, path_of
-from kuai.errors import BlockNotReadyError, RegistrationError
+from kuai.errors import ArgumentError, BlockNotReadyError, RegistrationError
 
 
 def plain(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -74,11 +75,23 @@ def _settle(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> No
             "it would have other parameters on every call; make it in __init__"
         )
     if any(not holder.settled for holder in own):
+        _check_arguments(block, inputs, keywords)
         block.infer_shapes(*inputs, **keywords)
     if own:
         initialize.settle_here(block, [holder for holder in own if holder.settled])
     elif not context.inferring:
         block._kuai.ready_at = epoch.value
+
+
+def _check_arguments(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    signature = inspect.signature(block.forward)
+    try:
+        signature.bind(*inputs, **keywords)
+    except TypeError as error:
+        raise ArgumentError(
+            f"{here()}: expected the arguments forward{signature}, got {len(inputs)} inputs "
+            f"and the keywords {list(keywords)}: {error}"
+        ) from None
 
 
 def _to_jax(leaf: Any) -> Any:

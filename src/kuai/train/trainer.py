@@ -77,7 +77,7 @@ class Trainer:
         compile: bool = True,
     ) -> None:
         if not isinstance(net, Block):
-            raise ArgumentError(f"net: expected a block, got {type(net).__name__}")
+            raise ArgumentError(f"net: expected a block, got {_named(net)}")
         _check_loss(loss)
         self.recipe = Recipe(net, check_optimizer(optimizer), loss, measure.check_metrics(metrics))
         self.engine = Engine(self.recipe, Keys(seed), compiled=compile)
@@ -389,3 +389,9 @@ def _check_loss(loss: Any) -> None:
 def _check_count(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ArgumentError(f"{name}: expected a whole number from 1, got {value!r}")
+
+
+def _named(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}; write {value.__name__}(...)"
+    return type(value).__name__
