@@ -17,10 +17,10 @@ demo: $(READY)/demo ## the book's listings, then a net trained on handwritten di
 	$(BIN)/python examples/demo.py
 
 test: $(READY)/dev ## tests, and the examples in docstrings and docs
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: test ## the same, then the tests marked slow
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
 
 check: $(READY)/dev ## lint, format, types, and who may import whom
 	$(BIN)/ruff check
