@@ -93,6 +93,8 @@ class Initializer:
                 f"kuai.init.{self.name}: expected a floating dtype, got {jnp.dtype(dtype)}; use "
                 "zeros, ones or constant for other dtypes"
             )
+        if 0 in shape:  # nothing to scale by, and nothing to fill
+            return jnp.zeros(shape, dtype)
         return _FACTORIES[self.name](*self.arguments)(key, shape, dtype)
 
     def __repr__(self) -> str:

@@ -7,8 +7,6 @@ from typing import Any
 
 from kuai.core.block import Block
 from kuai.core.parameter import Parameter
-from kuai.core.tree import here
-from kuai.errors import ShapeError
 from kuai.nn import ops
 from kuai.nn._check import (
     as_array,
@@ -76,8 +74,6 @@ class Dense(Block):
         """Settle the width of the input."""
         x = as_array(x)
         check_axes(x, 1)
-        if x.shape[-1] == 0:
-            raise ShapeError(f"{here()}: expected an input with features, got shape {x.shape}")
         self.params.weight.settle((x.shape[-1], self.units))
 
     def forward(self, x: Any) -> Any:
