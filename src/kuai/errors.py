@@ -58,6 +58,58 @@ class HybridizeError(KuaiError, RuntimeError):
     """A forward cannot be compiled as it is written."""
 
 
+class ConversionError(HybridizeError):
+    """A function's source is missing or changed, or has a construct without a compiled form."""
+
+
+class ConditionError(HybridizeError):
+    """The condition of an `if`, `while` or `assert` on arrays is not one truth value."""
+
+
+class BranchError(HybridizeError):
+    """The branches of an `if` on an array leave a variable with values that cannot be one."""
+
+
+class CarryError(HybridizeError):
+    """A loop on arrays changes the shape, dtype or kind of a variable between two trips."""
+
+
+class UndefinedVariableError(HybridizeError, UnboundLocalError):
+    """A variable is used that a branch or loop on arrays may have left without a value."""
+
+
+class MutationError(HybridizeError):
+    """A forward changes something that outlives the call, or a list in a loop on arrays."""
+
+
+class ValueNeededError(HybridizeError):
+    """Python needs the value of an array that exists only when the program runs."""
+
+
+class RaiseError(HybridizeError):
+    """A `raise` stands under a condition on arrays."""
+
+
+class DynamicRecursionError(HybridizeError, RecursionError):
+    """A function calls itself under a condition on arrays."""
+
+
+class ImpureCallError(HybridizeError):
+    """A forward calls something whose result differs from call to call: time, random, files."""
+
+
+class MismatchError(HybridizeError):
+    """A compiled result differs from what plain Python gives."""
+
+
+class LoopLimitError(KuaiError, RuntimeError):
+    """A compiled loop made more trips than it may."""
+
+
+class HybridizeWarning(UserWarning):
+    """A block runs as plain Python where it was to be compiled, or compiles too often."""
+
+
 class TransformError(KuaiError, RuntimeError):
     """A block met a raw JAX transform, or a gradient was asked for that cannot be had."""
 

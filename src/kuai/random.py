@@ -8,7 +8,7 @@ says afterwards how many keys it drew, so that eager and compiled runs draw the 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,11 @@ class Stream:
     Args:
         seed: the seed, an int or a traced uint32 scalar.
         count: the number of keys drawn before, an int or a traced uint32 scalar.
+
+    Attributes:
+        draws: number of keys drawn since the start, or since the last `move`.
+        moved: whether the count is known only when the program runs, because a loop or a branch
+            on arrays draws keys.
     """
 
     def __init__(self, seed: Any, count: Any) -> None:
@@ -37,11 +42,30 @@ class Stream:
         self._base = jax.random.key(seed)
         self._count = count
         self.draws = 0
+        self.moved = False
 
     def next(self) -> jax.Array:
-        index = jnp.asarray(self._count, jnp.uint32) + np.uint32(self.draws)
+        index = self.count()
         self.draws += 1
         return jax.random.fold_in(self._base, index)
+
+    def count(self) -> jax.Array:
+        """The index of the next key."""
+        return jnp.asarray(self._count, jnp.uint32) + np.uint32(self.draws)
+
+    def move(self, count: Any) -> None:
+        """Go on from a count that a loop or a branch ended with."""
+        self._count, self.draws, self.moved = count, 0, True
+
+    @contextmanager
+    def starting_at(self, count: Any) -> Iterator[None]:
+        """Draw from another count inside, and go back at the end."""
+        before = self._count, self.draws, self.moved
+        self._count, self.draws, self.moved = count, 0, False
+        try:
+            yield
+        finally:
+            self._count, self.draws, self.moved = before
 
 
 class KeyStream(Stream):
@@ -55,6 +79,7 @@ class KeyStream(Stream):
         self._base = key
         self._count = 0
         self.draws = 0
+        self.moved = False
 
 
 class KeylessStream(Stream):
@@ -66,7 +91,9 @@ class KeylessStream(Stream):
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
+        self._count = 0
         self.draws = 0
+        self.moved = False
 
     def next(self) -> jax.Array:
         raise self._error
@@ -76,7 +103,7 @@ class _Process:
     """The seed and counter of the process. `lock` guards the counter."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.seed = 0
         self.count = 0
 
@@ -86,6 +113,11 @@ class _Process:
             first = self.count
             self.count = (first + draws) % _LIMIT
             return self.seed, first
+
+    def lend(self, use: Callable[[int, int], int]) -> None:
+        """Call `use(seed, first index)`; it gives the index to go on from. Others wait."""
+        with self.lock:
+            self.count = use(self.seed, self.count) % _LIMIT
 
 
 class _Local(threading.local):
@@ -169,6 +201,16 @@ def current_seed() -> int:
 def take(draws: int) -> tuple[int, int]:
     """Reserve keys of the process's stream for a compiled program: (seed, first index)."""
     return _process.take(draws)
+
+
+def lend(use: Callable[[int, int], int]) -> None:
+    """Let a compiled program draw a number of keys that only it knows, while others wait."""
+    _process.lend(use)
+
+
+def current_stream() -> Stream | None:
+    """The stream of this thread; None: the process's."""
+    return _local.stream
 
 
 @contextmanager

@@ -260,7 +260,7 @@ class Block(Tree):
         """
         return pullback.vjp(self, inputs, keywords)
 
-    def hybridize(self, active: bool = True) -> Self:
+    def hybridize(self, active: bool = True, **options: Any) -> Self:
         """Compile this block: from here on one XLA program for each signature of a call.
 
         A change of anything that forward can read on a block recompiles. Blocks inside need no
@@ -280,7 +280,7 @@ class Block(Tree):
             >>> net(jnp.ones((1, 3))).shape
             (1, 2)
         """
-        self._kuai.hybrid = {} if active else None
+        self._kuai.hybrid = options if active else None
         self._kuai_compile()
         return self
 
@@ -292,7 +292,9 @@ class Block(Tree):
     def _kuai_compile(self) -> None:
         compile_block = extensions.registered.compile_block
         active = self._kuai.hybrid is not None and compile_block is not None
-        self._kuai.compiled = compile_block(self) if active and compile_block else None
+        self._kuai.compiled = (
+            compile_block(self, self._kuai.hybrid) if active and compile_block else None
+        )
         epoch.bump()
 
     # ---- copying and showing

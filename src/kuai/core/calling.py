@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kuai.core import initialize
-from kuai.core.context import context, entered, epoch
+from kuai.core.context import context, entered, epoch, following
 from kuai.core.hooks import changed_inputs, changed_output
 from kuai.core.modes import pinned_mode
 from kuai.core.operator import run_operator
@@ -61,7 +61,7 @@ def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
     if block._kuai_is_operator:
         output = run_operator(block, inputs, keywords)
     else:
-        output = block.forward(*inputs, **keywords)
+        output = following(block.forward)(*inputs, **keywords)
     if internals.after:
         output = changed_output(internals.after, block, inputs, output)
     return output

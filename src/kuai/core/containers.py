@@ -60,7 +60,7 @@ class Parallel(BlockList):
         if not outputs:
             raise ArgumentError(f"{here()}: expected at least one block, got none; add one")
         if callable(self.join):
-            return self.join(*outputs)
+            return following(self.join)(*outputs)
         _check_joinable(outputs, self.join, self.axis)
         if self.join == "concat":
             return jnp.concatenate(outputs, self.axis)

@@ -92,7 +92,7 @@ class Scope:
             value = scope.values.get(holder)
             if value is not None:
                 return value
-            if scope.missing is not None:
+            if scope.missing is not None and not holder.anew:
                 return scope.missing(holder)
             scope = scope.parent
         return holder.concrete()
@@ -123,10 +123,16 @@ class Context(threading.local):
     compiling: bool = False
     inferring: bool = False
     visited: dict[int, Node] | None = None  # every block that a compiling trace has called
+    trace: Any = None  # what a compiling trace records; `hybrid.trace.Trace`
     stack: tuple[Node, ...] = ()
 
 
 context = Context()
+
+
+def following(function: Any) -> Any:
+    """A user's function as it is to be called here: converted, in a compiling trace."""
+    return function if context.trace is None else context.trace.follow(function)
 
 
 @contextmanager

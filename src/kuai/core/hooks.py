@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from kuai.core.context import epoch
+from kuai.core.context import epoch, following
 from kuai.core.internals import Internals
 from kuai.errors import ArgumentError
 
@@ -49,7 +49,7 @@ class Hook:
 def changed_inputs(hooks: tuple[Callable[..., Any], ...], block: Any, inputs: Any) -> Any:
     """The inputs after the hooks before forward."""
     for hook in hooks:
-        changed = hook(block, inputs)
+        changed = following(hook)(block, inputs)
         if changed is not None:
             inputs = changed if isinstance(changed, tuple) else (changed,)
     return inputs
@@ -60,6 +60,6 @@ def changed_output(
 ) -> Any:
     """The output after the hooks behind forward."""
     for hook in hooks:
-        changed = hook(block, inputs, output)
+        changed = following(hook)(block, inputs, output)
         output = output if changed is None else changed
     return output

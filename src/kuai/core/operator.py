@@ -16,7 +16,7 @@ import numpy as np
 
 from kuai import random
 from kuai.core.binding import bound_call, commit
-from kuai.core.context import context, entered
+from kuai.core.context import context, entered, following
 from kuai.core.initialize import settle_here
 from kuai.core.parameter import Holder, Parameter
 from kuai.core.signature import split
@@ -71,6 +71,7 @@ class _Operator:
             "training": context.training,
             "forced": context.forced,
             "inline": True,
+            "trace": context.trace,
         }
 
     def __call__(self, values: dict[str, jax.Array], inputs: list[jax.Array], key: Any) -> Any:
@@ -86,7 +87,7 @@ class _Operator:
         stream = random.KeylessStream(_KeyWanted()) if key is None else random.KeyStream(key)
         with entered(**self._place):
             result, writes = bound_call(
-                lambda: self._block.forward(*args, **kwargs), self._bound(values), stream=stream
+                lambda: following(self._block.forward)(*args, **kwargs), self._bound(values), stream=stream
             )
             output, residuals = _checked_result(result)
         self.written = list(writes)
@@ -96,7 +97,7 @@ class _Operator:
         values, residuals, inputs, key = saved
         with entered(**self._place):
             returned, _ = bound_call(
-                lambda: self._block.backward(residuals, gradient[0]), self._bound(values)
+                lambda: following(self._block.backward)(residuals, gradient[0]), self._bound(values)
             )
             by_input, by_path = _separated(returned, len(inputs))
             _check_paths(by_path, self._holders)

@@ -48,6 +48,7 @@ class Holder:
     )
 
     trainable = False
+    anew = False  # whether it starts from `concrete()` in every trace
     default_init: Any = "zeros"
 
     def __init__(

@@ -72,9 +72,9 @@ def split(
         return Template(
             (type(value), repr(value) if isinstance(value, slice) else value), lambda _: value
         )
-    children = _children(value)
-    if children is not None:
-        kind, rebuild, items = children
+    kids = children(value)
+    if kids is not None:
+        kind, rebuild, items = kids
         parts = [split(item, arrays, floats_traced=floats_traced, nodes=nodes) for item in items]
         return Template(
             (kind, *(part.key for part in parts)),
@@ -92,7 +92,7 @@ def _identity(value: Any) -> Template:
     return Template((Node, reference), lambda _: reference())
 
 
-def _children(value: Any) -> tuple[Any, Callable[[list[Any]], Any], list[Any]] | None:
+def children(value: Any) -> tuple[Any, Callable[[list[Any]], Any], list[Any]] | None:
     """(kind, rebuild, items) of a container, or None."""
     kind = type(value)
     if kind is tuple or kind is list:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kuai.core.block import Block
+from kuai.core.context import following
 from kuai.errors import ArgumentError, RegistrationError
 
 
@@ -30,7 +31,7 @@ class Lambda(Block):
         self.function = function
 
     def forward(self, *inputs: Any, **keywords: Any) -> Any:
-        return self.function(*inputs, **keywords)
+        return following(self.function)(*inputs, **keywords)
 
 
 class Identity(Block):

@@ -14,23 +14,27 @@ from typing import Any
 from kuai.core import calling, extensions
 from kuai.hybrid.cache import Compiled
 from kuai.hybrid.function import hybrid
+from kuai.hybrid.options import checked_options
+from kuai.hybrid.trace import Options
 
 __all__ = ["hybrid"]
 
 
-def _compile_block(block: Any) -> Callable[..., Any]:
+def _compile_block(block: Any, options: dict[str, Any] | None) -> Callable[..., Any]:
     """(inputs, keywords) → the compiled call. It holds the block weakly: the block holds it."""
     reference = weakref.ref(block)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         return calling.plain(reference(), args, kwargs)
 
-    return Compiled(call, (block,), type(block).__name__).call
+    name = type(block).__name__
+    checked = None if options is None else checked_options(f"{name}.hybridize", options)
+    return Compiled(call, (block,), name, checked).call
 
 
 def _compile_transform(transform: Callable[..., Any]) -> Compiled:
     """A transform of blocks, compiled; one cache for all blocks, which are among its arguments."""
-    return Compiled(transform, (), transform.__name__)
+    return Compiled(transform, (), transform.__name__, Options())
 
 
 extensions.registered.compile_block = _compile_block

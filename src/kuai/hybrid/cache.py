@@ -1,9 +1,9 @@
-"""The signature cache of a compiled call.
+"""The signature cache of a compiled call, and when a call is compiled at all.
 
 Invariants a maintainer must not break:
 
-* The fast path compares one integer, the structure epoch. Equal: nothing that a forward reads on a
-  block has changed since the programs of this cache were found to fit.
+* The fast path compares one integer, the structure epoch, and the guards of one program. Equal:
+  nothing that a forward reads has changed since the program was found to fit.
 * A program is used only while the fingerprint of every block that its trace called is the one that
   it was traced with.
 * Blocks are held weakly: a cache keeps no net alive.
@@ -12,23 +12,31 @@ Invariants a maintainer must not break:
 from __future__ import annotations
 
 import threading
+import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import numpy as np
 
 from kuai.core.binding import Unbound
-from kuai.core.context import FORCED, TRAINING, context, epoch
+from kuai.core.context import FORCED, TRAINING, context, entered, epoch
 from kuai.core.initialize import make_ready, materialize, named_below
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
 from kuai.core.tree import Node, fingerprint, same_tokens
+from kuai.errors import HybridizeError, HybridizeWarning
 from kuai.hybrid.errors import UNCOMPILABLE, explained
 from kuai.hybrid.program import Program
+from kuai.hybrid.trace import Options
+from kuai.hybrid.verify import verified
 
 _KEPT_STRUCTURES = 8  # of the same blocks
+_KEPT_PROGRAMS = 8  # of the same signature, for other values of what they read from outside
+_STORM = 16  # compilations of one signature after which a warning says why
+_SEEN = 1024  # signatures whose first call is remembered
 _NONE: dict[Any, Any] = {}
 
 
@@ -39,7 +47,7 @@ class Structure:
     roots: tuple[weakref.ref[Node], ...]
     tokens: list[Any]
     holders: list[Holder]
-    programs: dict[Any, Program] = field(default_factory=dict)
+    programs: dict[Any, list[Program]] = field(default_factory=dict)
 
 
 class Compiled:
@@ -49,16 +57,30 @@ class Compiled:
         call: a function of blocks and arrays.
         roots: blocks it calls that are not among its arguments, as far as known.
         name: for messages.
+        options: how it is compiled; None: by itself, from the second call of a signature on, and
+            as plain Python where it cannot be.
     """
 
-    def __init__(self, call: Callable[..., Any], roots: tuple[Node, ...], name: str) -> None:
+    def __init__(
+        self,
+        call: Callable[..., Any],
+        roots: tuple[Node, ...],
+        name: str,
+        options: Options | None = None,
+    ) -> None:
         self._call = call
         self._name = name
+        self._auto = options is None
+        self.options = options or Options(fallback="eager")
+        self.plain_because: str | None = None
+        self.compilations: list[str] = []  # why each program was compiled
         self._known = [weakref.ref(root) for root in roots]
         self._loose: list[weakref.ref[Holder]] = []
         self._structures: list[Structure] = []
         self._fast: dict[int, dict[Any, Any]] = {}  # flags → types of the arguments → run
         self._epoch = -1
+        self._seen: set[Any] = set()
+        self._counts: dict[Any, int] = {}
         self._lock = threading.RLock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -73,22 +95,62 @@ class Compiled:
                 try:
                     return run(args)
                 except Unbound:
-                    pass  # a new shape calls a block that was not called before
-                except UNCOMPILABLE as error:
-                    raise explained(error, self._name) from error
-        if context.inline:
+                    pass  # a new shape calls a block that was not called before, or a guard fails
+                except (HybridizeError, *UNCOMPILABLE) as error:
+                    return self._failed(error, args, kwargs)
+        if context.inline or self.plain_because is not None:
             return self._call(*args, **kwargs)
         return self._slow(args, kwargs)
 
+    def programs(self) -> list[Program]:
+        """Every program that is kept, for `explain`."""
+        kept = [s.programs.values() for s in self._structures]
+        return [program for lists in kept for programs in lists for program in programs]
+
+    # ---- the slow path
+
     def _slow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._auto and (context.scope is not None or context.stack):
+            return self._call(*args, **kwargs)
         arrays: list[Any] = []
         nodes: list[Node] = []
         template = split((args, kwargs), arrays, nodes=nodes)
+        if self._auto and self._is_first(template, arrays):
+            return self._call(*args, **kwargs)
         with self._lock:
             try:
                 return self._run(template, arrays, nodes, args, kwargs)
-            except UNCOMPILABLE as error:
-                raise explained(error, self._name) from error
+            except (HybridizeError, *UNCOMPILABLE) as error:
+                return self._failed(error, args, kwargs)
+
+    def _is_first(self, template: Template, arrays: list[Any]) -> bool:
+        """Whether this signature was never called: a single call does not pay for compiling."""
+        shapes = tuple((np.shape(array), str(getattr(array, "dtype", float))) for array in arrays)
+        signature = template, context.flags, shapes
+        if signature in self._seen:
+            return False
+        if len(self._seen) >= _SEEN:
+            self._seen.clear()
+        self._seen.add(signature)
+        return True
+
+    def _failed(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Raise what stopped the compilation, or go on as plain Python after a warning."""
+        told = error if isinstance(error, HybridizeError) else explained(error, self._name)
+        if self.options.fallback != "eager":
+            if told is error:
+                raise error
+            raise told from error
+        self._give_up(str(told))
+        with entered(inline=True):
+            return self._call(*args, **kwargs)
+
+    def _give_up(self, reason: str) -> None:
+        self.plain_because = reason
+        self._fast, self._epoch = {}, -1
+        warnings.warn(
+            f"{self._name} runs as plain Python, uncompiled: {reason}", HybridizeWarning, stacklevel=4
+        )
 
     def _run(
         self, template: Template, arrays: list[Any], nodes: list[Node], args: Any, kwargs: Any
@@ -101,17 +163,54 @@ class Compiled:
             now = epoch.value
             structure = self._structure(roots)
             key = (template, context.flags & (TRAINING | FORCED))
-            program = structure.programs.get(key)
+            program, reason = self._fitting(structure, key)
+            fresh = program is None
             if program is None:
-                program = Program(self._call, template, structure.holders, roots)
+                program = Program(self._call, template, structure.holders, roots, self.options)
             try:
-                result = program.run(tuple(arrays), in_scope=context.scope is not None)
+                result = self._result(program, tuple(arrays), args, kwargs, fresh)
             except Unbound as unbound:
                 self._extend(unbound)
                 continue
-            structure.programs[key] = program
+            if fresh:
+                structure.programs.setdefault(key, []).insert(0, program)
+                del structure.programs[key][_KEPT_PROGRAMS:]
+                self._count(template, reason)
             self._remember(now, args, kwargs, nodes, program)
             return result
+
+    def _fitting(self, structure: Structure, key: Any) -> tuple[Program | None, str]:
+        """The program whose guards hold, or why a new one is needed."""
+        programs = structure.programs.get(key, [])
+        for program in programs:
+            if program.guards.hold():
+                return program, ""
+        if programs:
+            return None, programs[0].guards.reason() or "what it reads from outside changed"
+        return None, "a new signature" if len(self._structures) < 2 else "a block changed"
+
+    def _result(self, program: Program, arrays: Any, args: Any, kwargs: Any, fresh: bool) -> Any:
+        if context.scope is not None:
+            return program.run(arrays, in_scope=True)
+        verify = self.options.verify
+        if verify == "always" or (verify != "never" and fresh):
+            return verified(program, arrays, self._call, args, kwargs, verify, self._name)
+        return program.run(arrays)
+
+    def _count(self, template: Template, reason: str) -> None:
+        """Note a compilation; too many of one signature are told."""
+        self.compilations.append(reason)
+        self._counts[template] = self._counts.get(template, 0) + 1
+        if self._counts[template] != _STORM:
+            return
+        told = (
+            f"the same call was compiled {_STORM} times, the last time because of: {reason}; keep "
+            "what changes in kuai.State or pass it as an argument"
+        )
+        if self._auto:
+            self._give_up(told)
+        else:
+            warnings.warn(f"{self._name}: {told}", HybridizeWarning, stacklevel=5)
 
     def _roots(self, nodes: list[Node]) -> list[Node]:
         known = [root for ref in self._known if (root := ref()) is not None]
@@ -136,12 +235,14 @@ class Compiled:
         """
         if kwargs or epoch.value != now or context.scope is not None:
             return
+        if self.options.verify == "always" or self.plain_because is not None:
+            return
         if self._epoch != now:
             self._fast, self._epoch = {}, now
         known = self._fast.setdefault(context.flags, {})
         kind = type(args[0]) if len(args) == 1 else tuple(map(type, args))
         if all(isinstance(a, jax.Array) for a in args):
-            known[kind] = program.run
+            known[kind] = _Guarded(program) if program.guards else program.run
         elif all(isinstance(a, (jax.Array, Node)) for a in args):
             known.setdefault(kind, _ByBlocks()).add(nodes, program)
 
@@ -164,14 +265,27 @@ class Compiled:
         return structure
 
 
+class _Guarded:
+    """A program that runs while what it read from outside is what it was."""
+
+    def __init__(self, program: Program) -> None:
+        self._hold, self._run = program.guards.hold, program.run
+
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        if self._hold():
+            return self._run(args)
+        raise Unbound([])
+
+
 class _ByBlocks:
     """The programs of calls whose arguments are arrays and blocks, by the blocks."""
 
     def __init__(self) -> None:
-        self._programs: dict[tuple[int, ...], tuple[tuple[weakref.ref[Node], ...], Program]] = {}
+        self._programs: dict[tuple[int, ...], tuple[tuple[weakref.ref[Node], ...], Any]] = {}
 
     def add(self, nodes: list[Node], program: Program) -> None:
-        self._programs[tuple(map(id, nodes))] = tuple(map(weakref.ref, nodes)), program
+        run = _Guarded(program) if program.guards else program.run
+        self._programs[tuple(map(id, nodes))] = tuple(map(weakref.ref, nodes)), run
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
         nodes = [a for a in args if isinstance(a, Node)]
@@ -180,4 +294,6 @@ class _ByBlocks:
             ref() is not node for ref, node in zip(found[0], nodes, strict=True)
         ):
             raise Unbound([])
-        return found[1].run(tuple(a for a in args if not isinstance(a, Node)))
+        return found[1](tuple(a for a in args if not isinstance(a, Node)))
+
+

@@ -3,60 +3,86 @@
 from __future__ import annotations
 
 import traceback
-from pathlib import Path
+from typing import Any
 
 import jax
 
-import kuai.errors
 from kuai.core.initialize import CONCRETIZATION
+from kuai.errors import (
+    ConditionError,
+    ConversionError,
+    HybridizeError,
+    ValueNeededError,
+)
+from kuai.hybrid.convert import conversion_of
+from kuai.hybrid.following import is_library_file
+from kuai.hybrid.places import short
 
 UNCOMPILABLE = (*CONCRETIZATION, jax.errors.UnexpectedTracerError)
-_HERE = Path(__file__).parents[1]
-_LIBRARIES = ("site-packages", "dist-packages", "<frozen")
 
 
-def explained(error: Exception, name: str) -> kuai.errors.HybridizeError:
+def explained(error: Exception, name: str) -> HybridizeError:
     """The error of ours for a concretization error that stopped a trace."""
-    what, remedy = _WHAT.get(type(error), _OTHER)
+    kind, what, remedy = _WHAT.get(type(error), _OTHER)
+    frame = _users_frame(error)
     place = getattr(error, "_kuai_place", name)
-    return kuai.errors.HybridizeError(
-        f"{place}: {_line(error)}{what}, so it cannot be compiled as it is written; "
-        f"{remedy}, or run it without hybridize()"
+    line = ""
+    if frame is not None:
+        code = frame.f_code
+        line = f"{short(code.co_filename)}:{_line(error, frame)} in {code.co_name}: "
+        problem = conversion_of(code)
+        if isinstance(error, jax.errors.TracerBoolConversionError) and problem is not None:
+            kind, what, remedy = ConversionError, f"{what}, and {problem}", "move it to a file"
+    return kind(
+        f"{place}: {line}{what}, so it cannot be compiled as it is written; {remedy}, or run it "
+        "without hybridize()"
     )
 
 
-_WHAT: dict[type, tuple[str, str]] = {
+_WHAT: dict[type, tuple[type[HybridizeError], str, str]] = {
     jax.errors.TracerBoolConversionError: (
-        "Python branches on the value of an array (if, while, and, or, not, assert)",
-        "write jnp.where, jax.lax.cond or jax.lax.while_loop",
+        ConditionError,
+        "Python branches on the value of an array where kuai cannot convert it (a generator, "
+        "match, `in`, code without source, a library)",
+        "write the branch in a function of your own, or jnp.where, jax.lax.cond",
     ),
     jax.errors.TracerArrayConversionError: (
+        ValueNeededError,
         "an array is turned into a NumPy array",
         "use jax.numpy instead of numpy",
     ),
     jax.errors.TracerIntegerConversionError: (
+        ValueNeededError,
         "an array is used as a Python integer (an index, a shape, a range)",
         "index with jnp.take, or pass the number as a static int argument",
     ),
     jax.errors.NonConcreteBooleanIndexError: (
+        ValueNeededError,
         "a boolean mask selects a number of elements that depends on values",
         "write jnp.where(mask, x, 0)",
     ),
     jax.errors.UnexpectedTracerError: (
-        "a value made inside jax.lax.scan, cond or jax.checkpoint is kept in a State outside it",
+        HybridizeError,
+        "a value made inside a loop, a branch, jax.lax.scan, cond or jax.checkpoint is kept "
+        "outside it",
         "return it from the inner function and assign it outside",
     ),
 }
 _OTHER = (
+    ValueNeededError,
     "Python needs the value of an array (.item(), float(), int(), a shape)",
     "keep it an array",
 )
 
 
-def _line(error: Exception) -> str:
-    """The user's own file and line in a traceback."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if not any(part in frame.filename for part in _LIBRARIES) and _HERE not in path.parents:
-            return f"{path.name}:{frame.lineno} in {frame.name}: "
-    return ""
+def _users_frame(error: Exception) -> Any:
+    """The innermost frame of the user's own code."""
+    found = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if not is_library_file(frame.f_code.co_filename):
+            found = frame
+    return found
+
+
+def _line(error: Exception, wanted: Any) -> int:
+    return next(line for frame, line in traceback.walk_tb(error.__traceback__) if frame is wanted)

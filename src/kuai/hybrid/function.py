@@ -9,9 +9,12 @@ from typing import Any
 from kuai.core.tree import Node
 from kuai.errors import ArgumentError
 from kuai.hybrid.cache import Compiled
+from kuai.hybrid.options import checked_options
 
 
-def hybrid(function: Callable[..., Any]) -> Callable[..., Any]:
+def hybrid(
+    function: Callable[..., Any] | None = None, **options: Any
+) -> Callable[..., Any]:
     """Compile a function that takes blocks and arrays.
 
     It may update parameters and `State` by plain assignment, draw random numbers, and call blocks
@@ -38,13 +41,15 @@ def hybrid(function: Callable[..., Any]) -> Callable[..., Any]:
         >>> float(shrink(net, 0.5)), float(net.weight.sum())
         (1.0, 1.0)
     """
+    if function is None:
+        return functools.partial(hybrid, **options)
     if isinstance(function, Node) or not callable(function):
         raise ArgumentError(
             f"kuai.hybrid: expected a function, got {type(function).__name__}; a block is "
             "compiled by .hybridize()"
         )
     name = getattr(function, "__qualname__", type(function).__name__)
-    compiled = Compiled(function, (), name)
+    compiled = Compiled(function, (), name, checked_options("kuai.hybrid", options))
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:

@@ -7,6 +7,7 @@ Invariants a maintainer must not break:
 * The traced function reaches the blocks only while it is traced. Every array that it reads from a
   holder is an argument: a holder or block that was not foreseen stops the trace (`Unbound`), joins
   the arguments, and the trace starts again.
+* What the traced function read from outside the call stands in `guards`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,22 @@ from kuai.core.context import context, entered
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
 from kuai.core.tree import Node, walk
+from kuai.errors import MutationError
+from kuai.hybrid.following import follow
+from kuai.hybrid.guards import Guards
+from kuai.hybrid.reports import Check, Report
+from kuai.hybrid.trace import Options, Trace
+from kuai.hybrid.undefined import used
 
 
 class About:
-    """The static part of `Effects`, told by identity."""
+    """The static part of `Effects`, told by identity.
+
+    Attributes:
+        template: of the output.
+        holders: those written.
+        draws: number of keys drawn, or -1: the last of the written values is the count.
+    """
 
     __slots__ = ("draws", "holders", "template")
 
@@ -41,8 +54,8 @@ class Effects:
 
     Args:
         arrays: the arrays of the output.
-        written: new values of holders.
-        about: template of the output, the written holders, number of keys drawn.
+        written: new values of holders, and maybe the count of keys.
+        about: what they are.
     """
 
     __slots__ = ("about", "arrays", "written")
@@ -54,8 +67,21 @@ class Effects:
 
     def apply(self) -> Any:
         """Let the writes take effect and give the output."""
-        commit(dict(zip(self.about.holders, self.written, strict=True)))
+        commit(self.writes())
+        return self.output()
+
+    def output(self) -> Any:
         return self.about.template.join(self.arrays)
+
+    def writes(self) -> dict[Holder, Any]:
+        """The new values; what is reported adds up inside a transform."""
+        writes = dict(zip(self.about.holders, self.written, strict=False))
+        scope = context.scope
+        if scope is not None:
+            for holder in writes:
+                if isinstance(holder, Report):
+                    writes[holder] = scope.read(holder) + writes[holder]
+        return writes
 
 
 jax.tree_util.register_pytree_node(
@@ -73,14 +99,37 @@ class Program:
         template: the call's arguments without their arrays.
         holders: whose arrays the program takes.
         roots: the blocks that they stand on; a call of any other block stops the trace.
+        options: of the block or function.
+
+    Attributes:
+        guards: what its traces read from outside.
+        traces: the records of its traces, one for each shape of the arguments.
     """
 
     def __init__(
-        self, call: Callable[..., Any], template: Template, holders: list[Holder], roots: list[Node]
+        self,
+        call: Callable[..., Any],
+        template: Template,
+        holders: list[Holder],
+        roots: list[Node],
+        options: Options,
     ) -> None:
         self.holders = holders
         self.draws = 0
-        self.jitted = jax.jit(_traced(call, template, holders, _ids(roots)))
+        self.moved = False
+        self.prints = False
+        self.guards = Guards()
+        self.traces: list[Trace] = []
+        self._options = options
+        self._call = call
+        self._template = template
+        self._known = frozenset(id(b) for root in roots for b in walk(root).blocks.values())
+        self._here = {
+            "training": context.training,
+            "forced": context.forced,
+            "stack": context.stack,
+        }
+        self.jitted = jax.jit(self._traced)
 
     def run(self, inputs: Any, in_scope: bool = False) -> Any:
         """Run on the arrays of a call: the hot path, written flat.
@@ -94,57 +143,105 @@ class Program:
         else:
             arrays = [holder._array for holder in self.holders]
         if self.draws:
-            return self._with_keys(arrays, inputs)
+            return self._applied(self._with_keys(arrays, inputs))
         try:
             result = self.jitted(arrays, None, inputs)
         except _NeedsKeysError:
             self.draws = 1
+            return self._applied(self._with_keys(arrays, inputs))
+        return self._applied(result) if type(result) is Effects else result
+
+    def run_pure(self, inputs: Any) -> Any:
+        """The same without the effects: a result, or `Effects` to apply."""
+        arrays: list[Any] = [holder._array for holder in self.holders]
+        try:
+            return self._with_keys(arrays, inputs) if self.draws else self.jitted(arrays, None, inputs)
+        except _NeedsKeysError:
+            self.draws = 1
             return self._with_keys(arrays, inputs)
+
+    def _applied(self, result: Any) -> Any:
+        if self.prints:
+            jax.effects_barrier()  # what the program prints is there when the call returns
         return result.apply() if type(result) is Effects else result
+
+    # ---- random keys
 
     def _with_keys(self, arrays: list[Any], inputs: Any) -> Any:
         """Run with the next keys of the stream. Each signature may draw another number of them."""
+        if self.moved:
+            return self._with_counted_keys(arrays, inputs)
         reserved = self.draws
         ticket = np.array(random.take(reserved), np.uint32)
         result = self.jitted(arrays, ticket, inputs)
-        drawn = result.about.draws if type(result) is Effects else 0
+        drawn = _drawn(result, int(ticket[1]))
+        self.moved = type(result) is Effects and result.about.draws < 0
         if drawn != reserved:
             random.take(drawn - reserved)
             self.draws = max(drawn, 1)
-        return result.apply() if type(result) is Effects else result
+        return result
+
+    def _with_counted_keys(self, arrays: list[Any], inputs: Any) -> Any:
+        """Run where only the program knows how many keys it draws: nobody draws meanwhile."""
+        results: list[Any] = []
+
+        def use(seed: int, first: int) -> int:
+            results.append(self.jitted(arrays, np.array((seed, first), np.uint32), inputs))
+            return first + _drawn(results[0], first)
+
+        random.lend(use)
+        return results[0]
+
+    # ---- the traced function
+
+    def _traced(self, arrays: list[jax.Array], ticket: jax.Array | None, inputs: Any) -> Any:
+        """The pure function of arrays that is compiled."""
+        args, kwargs = self._template.join(inputs)
+        stream = _stream(ticket)
+        visited: dict[int, Node] = {}
+        trace = Trace(self._options, Guards(), follow)
+        with entered(compiling=True, inline=True, visited=visited, trace=trace, **self._here):
+            output, writes = bound_call(
+                lambda: follow(self._call)(*args, **kwargs),
+                dict(zip(self.holders, arrays, strict=True)),
+                stream=stream,
+                missing=lambda holder: _unforeseen(holder, self._known),
+            )
+            outside = _outside(self._known)
+        if outside:
+            raise Unbound([], outside)
+        self._keep(trace)
+        return _packed(output, writes, stream)
+
+    def _keep(self, trace: Trace) -> None:
+        """Take over what a whole trace has recorded.
+
+        Raises:
+            MutationError: the trace changed something that outlives the call.
+        """
+        reason = trace.guards.reason()
+        if reason is not None:
+            trace.guards.restore()
+            raise MutationError(
+                f"forward changes something outside itself: {reason} while it was compiled, which "
+                "would happen once, not on every call; keep it in kuai.State on a block, or return "
+                "it"
+            )
+        self.guards.merge(trace.guards)
+        self.prints = self.prints or trace.prints
+        self.traces.append(trace)
 
 
 class _NeedsKeysError(Exception):
     """A trace without a stream of keys draws one."""
 
 
-def _ids(roots: list[Node]) -> frozenset[int]:
-    return frozenset(id(block) for root in roots for block in walk(root).blocks.values())
-
-
-def _traced(
-    call: Callable[..., Any], template: Template, holders: list[Holder], known: frozenset[int]
-) -> Callable[..., Any]:
-    """The pure function of arrays that is compiled, in the mode and the place of this moment."""
-    here = {"training": context.training, "forced": context.forced, "stack": context.stack}
-
-    def run(arrays: list[jax.Array], ticket: jax.Array | None, inputs: Any) -> Any:
-        args, kwargs = template.join(inputs)
-        stream = _stream(ticket)
-        visited: dict[int, Node] = {}
-        with entered(compiling=True, inline=True, visited=visited, **here):
-            output, writes = bound_call(
-                lambda: call(*args, **kwargs),
-                dict(zip(holders, arrays, strict=True)),
-                stream=stream,
-                missing=lambda holder: _unforeseen(holder, known),
-            )
-            outside = _outside(known)
-        if outside:
-            raise Unbound([], outside)
-        return _packed(output, writes, stream.draws)
-
-    return run
+def _drawn(result: Any, first: int) -> int:
+    if type(result) is not Effects:
+        return 0
+    if result.about.draws >= 0:
+        return result.about.draws
+    return (int(result.written[-1]) - first) % 2**32
 
 
 def _stream(ticket: jax.Array | None) -> random.Stream:
@@ -164,15 +261,19 @@ def _outside(known: frozenset[int]) -> list[Node]:
     return [block for key, block in (context.visited or {}).items() if key not in known]
 
 
-def _packed(output: Any, writes: dict[Holder, Any], draws: int) -> Any:
-    if not writes and not draws and _is_plain(output):
+def _packed(output: Any, writes: dict[Holder, Any], stream: random.Stream) -> Any:
+    if not writes and not stream.draws and not stream.moved and _is_plain(output):
         return output
     arrays: list[Any] = []
     template = split(output, arrays, floats_traced=False)
-    return Effects(arrays, list(writes.values()), About(template, list(writes), draws))
+    holders = sorted(writes, key=lambda holder: not isinstance(holder, Check))  # checks first
+    written = [writes[holder] for holder in holders]
+    if not stream.moved:
+        return Effects(arrays, written, About(template, holders, stream.draws))
+    return Effects(arrays, [*written, stream.count()], About(template, holders, -1))
 
 
 def _is_plain(output: Any) -> bool:
     """Whether `jax.jit` gives back the very same tree."""
     leaves = jax.tree.leaves(output, is_leaf=lambda leaf: leaf is None)
-    return all(isinstance(leaf, jax.Array) for leaf in leaves)
+    return all([isinstance(used(leaf), jax.Array) for leaf in leaves])

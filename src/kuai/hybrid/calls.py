@@ -1,0 +1,281 @@
+"""What converted code calls: user functions converted, built-ins that take arrays, the rest as is."""
+
+from __future__ import annotations
+
+import builtins
+import datetime
+import functools
+import os
+import random
+import secrets
+import time
+import types
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kuai.core.tree import Node
+from kuai.errors import ImpureCallError, ValueNeededError
+from kuai.hybrid.branch import and_, not_, or_, truth
+from kuai.hybrid.following import follow
+from kuai.hybrid.iteration import Stepped, enumerate_, range_, reversed_, zip_
+from kuai.hybrid.leaves import is_array, is_traced
+from kuai.hybrid.places import Where, told_place
+from kuai.hybrid.reads import attribute, changing
+from kuai.hybrid.text import Text, print_
+from kuai.hybrid.trace import current
+from kuai.hybrid.undefined import used
+
+_CHANGING = frozenset(
+    "append extend insert pop remove clear update setdefault add discard sort reverse popitem "
+    "difference_update intersection_update symmetric_difference_update".split()
+)
+_COPYING = frozenset(["copy", "split", "tolist", "fromkeys"])
+
+
+def call(where: Where, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """`function(*args, **kwargs)`."""
+    trace = current()
+    if trace is None:
+        return used(function)(*args, **kwargs)
+    replaced = _replacement(function)
+    if replaced is not None:
+        return replaced(where, *args, **kwargs)
+    _check(function, where)
+    if _takes_functions(function):
+        args = tuple(map(_followed_argument, args))
+        kwargs = {name: _followed_argument(value) for name, value in kwargs.items()}
+    result = follow(used(function))(*args, **kwargs)
+    return trace.made(result) if _makes(function, result) else result
+
+
+def _makes(function: Any, result: Any) -> bool:
+    """Whether the result is a container or an object that this call made."""
+    if isinstance(function, type):
+        return not is_array(result) and not isinstance(result, Node)
+    copies = function is sorted or getattr(function, "__name__", None) in _COPYING
+    return copies and isinstance(result, (list, dict, set))
+
+
+def _takes_functions(function: Any) -> bool:
+    """Whether functions among the arguments are called by code that is not converted."""
+    module = getattr(function, "__module__", None) or ""
+    return module.partition(".")[0] in ("jax", "jaxlib", "functools", "builtins", "kuai", "itertools")
+
+
+def _followed_argument(value: Any) -> Any:
+    return follow(value) if isinstance(value, (types.FunctionType, types.MethodType)) else value
+
+
+# ---- what must not be called
+
+
+def _check(function: Any, where: Where) -> None:
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, (list, dict, set)) and function.__name__ in _CHANGING:
+        changing(owner, where)
+    if _is_impure(function, owner):
+        raise ImpureCallError(
+            f"{told_place(where)}{_name(function)} is called in a compiled forward, where it would "
+            "run once, while compiling, and give the same on every call; pass its result as an "
+            "argument, or use kuai.random for random numbers"
+        )
+    if getattr(function, "__name__", None) in ("item", "tolist") and is_traced(owner):
+        _value_needed(f".{function.__name__}()", where)
+
+
+def _is_impure(function: Any, owner: Any) -> bool:
+    if isinstance(owner, (random.Random, np.random.Generator, np.random.RandomState)):
+        return True
+    if isinstance(owner, type) and issubclass(owner, datetime.date):
+        return function.__name__ in ("now", "today", "utcnow")
+    return isinstance(function, (types.FunctionType, types.BuiltinFunctionType)) and (
+        function in _IMPURE
+    )
+
+
+_IMPURE = frozenset(
+    [
+        *(getattr(time, name) for name in ("time", "time_ns", "perf_counter", "perf_counter_ns",
+          "monotonic", "monotonic_ns", "process_time", "process_time_ns", "sleep")),
+        os.urandom, os.getpid, os.getenv, uuid.uuid1, uuid.uuid4,
+        secrets.token_bytes, secrets.token_hex, secrets.randbelow, secrets.choice,
+        builtins.open, builtins.input, np.load, np.loadtxt, np.save, np.fromfile,
+    ]
+)  # fmt: skip
+
+
+def _name(function: Any) -> str:
+    module = getattr(function, "__module__", None)
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return name if module in (None, "builtins") else f"{module}.{name}"
+
+
+# ---- built-ins on arrays
+
+
+def _replacement(function: Any) -> Callable[..., Any] | None:
+    if not isinstance(function, (type, types.BuiltinFunctionType)):
+        return None
+    return _BUILTINS.get(function)
+
+
+def _value_needed(what: str, where: Where) -> None:
+    raise ValueNeededError(
+        f"{told_place(where)}{what} needs the value of an array, which exists only when the "
+        "compiled program runs; keep it an array"
+    )
+
+
+def _concrete(kind: Callable[..., Any]) -> Callable[..., Any]:
+    """`int`, `float` and the like: of an array they need its value."""
+
+    def convert(where: Where, *args: Any, **kwargs: Any) -> Any:
+        if args and is_traced(args[0]):
+            _value_needed(f"{kind.__name__}() of an array", where)
+        return kind(*map(used, args), **kwargs)
+
+    return convert
+
+
+def _unplaced(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda _, *args, **kwargs: function(*args, **kwargs)
+
+
+def _extreme(kind: Callable[..., Any], array: Callable[..., Any]) -> Callable[..., Any]:
+    """`max` and `min`: of scalars, some of them arrays, by the array's operation."""
+
+    def choose(where: Where, *args: Any, **kwargs: Any) -> Any:
+        values = args if len(args) > 1 else tuple(used(args[0]))
+        if kwargs or not any(map(is_traced, values)):
+            return kind(*args, **kwargs)
+        for value in values:
+            if jnp.ndim(value):
+                truth(value, where)
+        return functools.reduce(array, values)
+
+    return choose
+
+
+def _all(where: Where, values: Iterable[Any]) -> Any:
+    return functools.reduce(lambda a, b: and_(a, lambda: _truth(b, where), where), values, True)
+
+
+def _any(where: Where, values: Iterable[Any]) -> Any:
+    return functools.reduce(lambda a, b: or_(a, lambda: _truth(b, where), where), values, False)
+
+
+def _truth(value: Any, where: Where) -> Any:
+    return truth(value, where) if is_traced(value) else bool(value)
+
+
+def _isinstance(where: Where, value: Any, kinds: Any) -> bool:
+    """A number that a loop carries is an array here and a number in plain Python."""
+    numbers = (int, float, bool, complex)
+    wanted = kinds if isinstance(kinds, tuple) else (kinds,)
+    weak = is_traced(used(value)) and value.weak_type and value.ndim == 0
+    if weak and any(kind in numbers or kind is jax.Array for kind in wanted):
+        raise ValueNeededError(
+            f"{told_place(where)}isinstance() of a number that a compiled program holds as an "
+            "array would differ from plain Python; decide by an argument that is an int or bool, "
+            "or drop the test"
+        )
+    return isinstance(value, kinds)
+
+
+def _getattr(_: Where, owner: Any, name: str, *default: Any) -> Any:
+    if default and not hasattr(owner, name):
+        return default[0]
+    return attribute(owner, name)
+
+
+def _map(_: Where, function: Any, *iterables: Any) -> Any:
+    return map(follow(function), *iterables)
+
+
+def _filter(where: Where, function: Any, values: Any) -> Any:
+    keep = follow(function) if function is not None else lambda value: value
+    return [value for value in values if decide(keep(value), where)]
+
+
+def _len(_: Where, value: Any) -> Any:
+    return value.length if isinstance(value, Stepped) else len(value)
+
+
+def _str(_: Where, *args: Any, **kwargs: Any) -> Any:
+    return Text.of(args) if len(args) == 1 and is_traced(args[0]) else str(*args, **kwargs)
+
+
+_BUILTINS: dict[Any, Callable[..., Any]] = {
+    int: _concrete(int),
+    float: _concrete(float),
+    bool: _concrete(bool),
+    complex: _concrete(complex),
+    range: _unplaced(range_),
+    enumerate: _unplaced(enumerate_),
+    zip: _unplaced(zip_),
+    reversed: _unplaced(reversed_),
+    max: _extreme(max, jnp.maximum),
+    min: _extreme(min, jnp.minimum),
+    all: _all,
+    any: _any,
+    isinstance: _isinstance,
+    getattr: _getattr,
+    map: _map,
+    filter: _filter,
+    len: _len,
+    print: _unplaced(print_),
+    str: _str,
+}
+
+
+# ---- comparisons and conditions that are no `if`
+
+
+def decide(value: Any, where: Where) -> Any:
+    """The condition of a comprehension: it decides how many items there are."""
+    if is_traced(value):
+        _value_needed("the condition of a comprehension", where)
+    return used(value)
+
+
+def iterate(iterable: Any, _: Where) -> Any:
+    """What a comprehension runs over."""
+    return used(iterable)
+
+
+def is_(a: Any, b: Any, where: Where) -> bool:
+    """`a is b`. None is None in both worlds; a number or bool may be an array here."""
+    for one, other in ((a, b), (b, a)):
+        used(one)
+        if is_traced(one) and isinstance(other, (bool, int, float)):
+            raise ValueNeededError(
+                f"{told_place(where)}`is` compares an array with {other!r}, and would differ from "
+                "plain Python; write == or use the truth value itself"
+            )
+    return a is b
+
+
+def is_not(a: Any, b: Any, where: Where) -> bool:
+    return not is_(a, b, where)
+
+
+def in_(value: Any, container: Any, where: Where) -> Any:
+    """`value in container`."""
+    known = isinstance(container, (list, tuple, range, set, frozenset))
+    if not known or not (is_traced(value) or any(map(is_traced, container))):
+        return used(value) in used(container)
+    equal: Any = False
+    for element in container:
+        equal = or_(equal, lambda e=element: value == e, where)
+    return equal
+
+
+def not_in(value: Any, container: Any, where: Where) -> Any:
+    return not_(in_(value, container, where), where)
+
+

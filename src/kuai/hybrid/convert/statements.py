@@ -1,0 +1,390 @@
+"""Rewriting statements into operators on the variables that they assign.
+
+`return`, `break` and `continue` become flags first; what follows a statement that may set one is
+guarded by it. Then the body of an `if` or a loop becomes a function that shares the variables of
+the function it stands in (`nonlocal`), and an operator gets it with `get()` and `set(values)`.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import functools
+from collections.abc import Iterable, Sequence
+
+from kuai.hybrid.convert import scopes
+from kuai.hybrid.convert.build import (
+    HOOKS,
+    assign,
+    at,
+    constant,
+    declare,
+    function,
+    hook,
+    load,
+    names,
+    run,
+    thunk,
+    unpack,
+)
+from kuai.hybrid.convert.expressions import Expressions, UnsupportedError
+from kuai.hybrid.convert.scopes import LOOPS, PRIVATE, always_exits, assigned, contains
+
+RESULT, DONE = f"{PRIVATE}result", f"{PRIVATE}done"
+Flags = tuple[str, str]  # of the innermost loop: break, continue
+
+
+class Statements(Expressions):
+    """Rewrites one function."""
+
+    def __init__(self, place: tuple[str, str], first: str | None, inside: bool = False) -> None:
+        super().__init__(place, first)
+        self.inside = inside  # another function that is converted
+        self.flags: set[str] = set()
+        self.globals: set[str] = set()
+        self.nonlocals: set[str] = set()
+        self.shared: set[str] = set()
+
+    def body(self, node: ast.FunctionDef) -> list[ast.stmt]:
+        """The new body of a function."""
+        self.globals = scopes.declared(node.body, ast.Global)
+        self.nonlocals = scopes.declared(node.body, ast.Nonlocal)
+        self.shared = scopes.written_by_closures(node.body) - self.nonlocals
+        head = [s for s in node.body if isinstance(s, (ast.Global, ast.Nonlocal))]
+        body = [s for s in node.body if s not in head]
+        doc = [body.pop(0)] if _is_doc(body) else []
+        self.early = contains([s for s in body if not isinstance(s, ast.Return)], ast.Return)
+        total = always_exits(body)
+        new = self.block(body, None)
+        start: list[ast.stmt] = [declare(name) for name in sorted(self._locals(node, new))]
+        start += [assign(flag, constant(False)) for flag in sorted(self.flags)]
+        if self.early:
+            start += [assign(RESULT, hook("nothing")), assign(DONE, constant(False))]
+            final = hook("final", load(RESULT), load(DONE), constant(total), self.where(node))
+            new.append(ast.Return(final))
+        return doc + head + [at(s, node) for s in start] + [at(s, node) for s in new]
+
+    def _locals(self, node: ast.FunctionDef, body: Sequence[ast.stmt]) -> set[str]:
+        """What generated functions share with this one must be local to it, even when unbound."""
+        parameters = {arg.arg for arg in ast.walk(node.args) if isinstance(arg, ast.arg)}
+        shared = scopes.declared(body, ast.Nonlocal)
+        return shared - parameters - self.nonlocals - self.flags - {RESULT, DONE}
+
+    # ---- blocks of statements
+
+    def block(self, body: Sequence[ast.stmt], loop: Flags | None) -> list[ast.stmt]:
+        """Rewrite statements in order, guarding what follows one that may leave early."""
+        new: list[ast.stmt] = []
+        for index, statement in enumerate(body):
+            rest = list(body[index + 1 :])
+            if isinstance(statement, ast.Return):
+                return new + self._return(statement)
+            if isinstance(statement, (ast.Break, ast.Continue)):
+                assert loop is not None  # noqa: S101  # the parser saw to it
+                flag = loop[isinstance(statement, ast.Continue)]
+                return [*new, at(assign(flag, constant(True)), statement)]
+            flags = self._may_set(statement, loop)
+            if flags and rest and isinstance(statement, ast.If) and self._absorb(statement, rest):
+                rest = []
+            new += self.statement(statement, loop)
+            if flags and rest:
+                return new + self._guarded(flags, rest, loop)
+            if not rest:
+                break
+        return new
+
+    def _return(self, node: ast.Return) -> list[ast.stmt]:
+        value = self.visit(node.value) if node.value else constant(None)
+        new: list[ast.stmt] = [*self._taken()]
+        if self.early:
+            new += [assign(RESULT, value), assign(DONE, constant(True))]
+        else:
+            new.append(ast.Return(hook("returned", value)))
+        return [at(s, node) for s in new]
+
+    def _may_set(self, node: ast.stmt, loop: Flags | None) -> list[str]:
+        """The flags that a statement may set."""
+        flags = [DONE] if contains(node, ast.Return) else []
+        if loop:
+            flags += [loop[0]] if contains(node, ast.Break, in_loops=False) else []
+            flags += [loop[1]] if contains(node, ast.Continue, in_loops=False) else []
+        return flags
+
+    def _absorb(self, node: ast.If, rest: list[ast.stmt]) -> bool:
+        """Put what follows an `if` into the branch that falls through, where the other exits."""
+        if always_exits(node.body):
+            node.orelse = node.orelse + rest
+        elif node.orelse and always_exits(node.orelse):
+            node.body = node.body + rest
+        else:
+            return False
+        return True
+
+    def _guarded(
+        self, flags: list[str], rest: list[ast.stmt], loop: Flags | None
+    ) -> list[ast.stmt]:
+        place = rest[0]
+        return self._branch(place, _unset(flags, self.where(place)), self.block(rest, loop), [])
+
+    # ---- one statement
+
+    def statement(self, node: ast.stmt, loop: Flags | None) -> list[ast.stmt]:
+        new = self._statement(node, loop)
+        return [*self._taken(), *new]
+
+    def _statement(self, node: ast.stmt, loop: Flags | None) -> list[ast.stmt]:
+        match node:
+            case ast.If():
+                return self._if(node, loop)
+            case ast.While():
+                return self._while(node, loop)
+            case ast.For():
+                return self._for(node, loop)
+            case ast.With():
+                node.items = [self.visit(item) for item in node.items]
+                node.body = self.block(node.body, loop)
+                return [node]
+            case ast.Try():
+                return [self._try(node, loop)]
+            case ast.Match():
+                return [self._match(node, loop)]
+            case ast.FunctionDef():
+                return [self._function(node)]
+            case ast.AsyncFunctionDef() | ast.ClassDef() | ast.AsyncFor() | ast.AsyncWith():
+                return [node]
+            case ast.Assert():
+                return [self._assert(node)]
+            case ast.Raise():
+                self.generic_visit(node)
+                return [at(run(hook("raising", self.where(node))), node), node]
+        return self._simple(node)
+
+    def _simple(self, node: ast.stmt) -> list[ast.stmt]:
+        outside = sorted(assigned(node) & (self.globals | (set() if self.inside else self.nonlocals)))
+        checks = [hook("outside", constant(name), self.where(node)) for name in outside]
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):
+            checks += self._stores(node)
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            checks.append(hook("changing", load(node.target.id), self.where(node)))
+        if isinstance(node, ast.AnnAssign):
+            node.annotation = constant(0)
+        self.generic_visit(node)
+        return [*(at(run(check), node) for check in checks), node]
+
+    def _stores(self, node: ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete) -> list[ast.Call]:
+        """Tell the operators of attributes and items that are about to be set."""
+        targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else [node.target]
+        found = [n for target in targets for n in ast.walk(target)]
+        calls = []
+        for target in found:
+            if isinstance(target, (ast.Attribute, ast.Subscript)) and not isinstance(
+                target.ctx, ast.Load
+            ):
+                calls.append(self._store(target))
+        return calls
+
+    def _store(self, target: ast.Attribute | ast.Subscript) -> ast.Call:
+        if contains(target.value, (ast.Call, ast.NamedExpr)):  # not to be evaluated twice
+            owner = self.name("owner")
+            self.before.append(at(assign(owner, self.visit(target.value)), target))
+            target.value = at(load(owner), target)
+        owner_node = self.visit(copy.deepcopy(target.value))
+        if isinstance(target, ast.Attribute):
+            return hook("setting", owner_node, constant(target.attr), self.where(target))
+        return hook("changing", owner_node, self.where(target))
+
+    def _assert(self, node: ast.Assert) -> ast.stmt:
+        message = self.visit(node.msg) if node.msg else constant(None)
+        return at(run(hook("check", self.visit(node.test), thunk(message), self.where(node))), node)
+
+    def _try(self, node: ast.Try, loop: Flags | None) -> ast.Try:
+        node.body = self.block(node.body, loop) or [ast.Pass()]
+        for handler in node.handlers:
+            first = at(run(hook("caught")), handler)
+            handler.body = [first, *self.block(handler.body, loop)]
+        node.orelse = self.block(node.orelse, loop)
+        node.finalbody = self.block(node.finalbody, loop)
+        return node
+
+    def _match(self, node: ast.Match, loop: Flags | None) -> ast.Match:
+        node.subject = self.visit(node.subject)
+        for case in node.cases:
+            if case.guard:
+                case.guard = self.visit(case.guard)
+            case.body = self.block(case.body, loop) or [ast.Pass()]
+        return node
+
+    def _function(self, node: ast.FunctionDef) -> ast.stmt:
+        """A nested function is converted where it stands."""
+        node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
+        node.args.defaults = [self.visit(default) for default in node.args.defaults]
+        node.args.kw_defaults = [d and self.visit(d) for d in node.args.kw_defaults]
+        if not contains(node.body, scopes.GENERATORS):
+            place = (self.place[0], f"{self.place[1]}.<locals>.{node.name}")
+            inner = Statements(place, first_parameter(node.args), inside=True)
+            inner.count = self.count + 1000
+            node.body = inner.body(node)
+            node.decorator_list.append(at(ast.Attribute(load(HOOKS), "converted", ast.Load()), node))
+        return node
+
+    # ---- branches and loops
+
+    def _if(self, node: ast.If, loop: Flags | None) -> list[ast.stmt]:
+        test = self.visit(node.test)
+        before = self._taken()
+        yes, no = self.block(node.body, loop), self.block(node.orelse, loop)
+        return before + self._branch(node, test, yes, no)
+
+    def _branch(
+        self, place: ast.stmt, test: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]
+    ) -> list[ast.stmt]:
+        shared = self._shared([*yes, *no])
+        get, put, y, n = (self.name(kind) for kind in ("get", "set", "yes", "no"))
+        call = hook("branch", test, *map(load, (y, n, get, put)), names(shared), self.where(place))
+        new: list[ast.stmt] = [
+            *self._access(get, put, shared),
+            function(y, [], self._declarations(shared) + yes),
+            function(n, [], self._declarations(shared) + no),
+            run(call),
+        ]
+        return [at(s, place) for s in new]
+
+    def _while(self, node: ast.While, outer: Flags | None) -> list[ast.stmt]:
+        stops, flags = self._stops(node.body)
+        test = self.visit(node.test)
+        before = self._taken()
+        body = self._again(node, flags) + self.block(node.body, flags)
+        tested = self._tested(node, test, before, stops)
+        shared = self._shared([*body, *tested])
+        get, put, t, b = (self.name(kind) for kind in ("get", "set", "test", "body"))
+        call = hook(
+            "repeat", *map(load, (t, b, get, put)), names(shared), self._counted(node), self.where(node)
+        )
+        new: list[ast.stmt] = [
+            *self._reset(stops),
+            *self._access(get, put, shared),
+            function(t, [], self._declarations(shared) + tested),
+            function(b, [], self._declarations(shared) + body),
+            run(call),
+        ]
+        return [at(s, node) for s in new] + self._else(node, stops, outer)
+
+    def _tested(
+        self, node: ast.While, test: ast.expr, before: list[ast.stmt], stops: list[str]
+    ) -> list[ast.stmt]:
+        """What the test of a loop runs: nothing once a flag has ended it."""
+        if not stops:
+            return [*before, ast.Return(test)]
+        go = self._go(stops, node)
+        if not before and not assigned(test):
+            return [ast.Return(hook("and_", go, thunk(test), self.where(node)))]
+        value = self.name("value")
+        guarded = self._branch(node, load(value), [*before, assign(value, test)], [])
+        return [assign(value, go), *guarded, ast.Return(load(value))]
+
+    def _for(self, node: ast.For, outer: Flags | None) -> list[ast.stmt]:
+        stops, flags = self._stops(node.body)
+        iterable = self.visit(node.iter)
+        before = self._taken()
+        element = f"{PRIVATE}element"
+        targets = {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
+        target = self.visit(node.target)
+        first: ast.stmt = ast.Assign([target], load(element))
+        body = [at(first, node), *self._again(node, flags), *self.block(node.body, flags)]
+        shared = self._shared(body)
+        get, put, b = (self.name(kind) for kind in ("get", "set", "body"))
+        go = thunk(self._go(stops, node)) if stops else constant(None)
+        call = hook(
+            "each", iterable, go, *map(load, (b, get, put)), names(shared),
+            self._counted(node), names(sorted(targets)), self.where(node),
+        )  # fmt: skip
+        new: list[ast.stmt] = [
+            *self._reset(stops),
+            *self._access(get, put, shared),
+            function(b, [element], self._declarations(shared) + body),
+            run(call),
+        ]
+        return before + [at(s, node) for s in new] + self._else(node, stops, outer)
+
+    def _stops(self, body: list[ast.stmt]) -> tuple[list[str], Flags]:
+        """(the flags that end a loop, its break and continue flags)."""
+        flags = self.name("break"), self.name("continue")
+        stops = [flags[0]] if contains(body, ast.Break, in_loops=False) else []
+        self.flags.update(flags)
+        return stops + ([DONE] if contains(body, ast.Return) else []), flags
+
+    def _reset(self, stops: list[str]) -> list[ast.stmt]:
+        return [assign(flag, constant(False)) for flag in stops if flag != DONE]
+
+    def _again(self, node: ast.While | ast.For, flags: Flags) -> list[ast.stmt]:
+        """At the start of each trip no `continue` has been met."""
+        if not contains(node.body, ast.Continue, in_loops=False):
+            return []
+        return [at(assign(flags[1], constant(False)), node)]
+
+    def _go(self, stops: list[str], node: ast.stmt) -> ast.expr:
+        return _unset(stops, self.where(node)) if stops else constant(True)
+
+    def _else(
+        self, node: ast.While | ast.For, stops: list[str], outer: Flags | None
+    ) -> list[ast.stmt]:
+        if not node.orelse:
+            return []
+        body = self.block(node.orelse, outer)
+        if not stops:
+            return body
+        place = node.orelse[0]
+        return self._branch(place, _unset(stops, self.where(place)), body, [])
+
+    def _counted(self, node: ast.While | ast.For) -> ast.expr:
+        return names(sorted(scopes.counted(node.body)))
+
+    # ---- the variables of a region
+
+    def _shared(self, body: Sequence[ast.AST]) -> list[str]:
+        """The variables that a region assigns, also through functions that it may call."""
+        own = assigned(body)
+        calls = any(isinstance(n, ast.Call) for s in body for n in ast.walk(s))
+        return sorted(own | (self.shared if calls else set()))
+
+    def _declarations(self, shared: Iterable[str]) -> list[ast.stmt]:
+        """Let a generated function assign its enclosing function's variables."""
+        outside = [name for name in shared if name in self.globals]
+        local = [name for name in shared if name not in self.globals]
+        new: list[ast.stmt] = [ast.Global(outside)] if outside else []
+        return new + ([ast.Nonlocal(local)] if local else [])
+
+    def _access(self, get: str, put: str, shared: list[str]) -> list[ast.stmt]:
+        values = hook("values", *(thunk(load(name)) for name in shared))
+        setter = self._declarations(shared) + unpack(shared, load(f"{PRIVATE}new"))
+        return [function(get, [], [ast.Return(values)]), function(put, [f"{PRIVATE}new"], setter)]
+
+    # ---- statements in front
+
+    def _taken(self) -> list[ast.stmt]:
+        taken, self.before = self.before, []
+        return taken
+
+    def _in_front(self, statement: ast.stmt, node: ast.AST) -> None:
+        earlier = self._taken()
+        self.before = earlier + [at(s, node) for s in self.block([at(statement, node)], None)]
+
+
+def first_parameter(arguments: ast.arguments) -> str | None:
+    parameters = [*arguments.posonlyargs, *arguments.args]
+    return parameters[0].arg if parameters else None
+
+
+def _unset(flags: list[str], where: ast.expr) -> ast.expr:
+    """Whether none of the flags is set."""
+    either: ast.expr = functools.reduce(
+        lambda a, b: hook("or_", a, thunk(b), where), (load(flag) for flag in flags)
+    )
+    return hook("not_", either, where)
+
+
+def _is_doc(body: list[ast.stmt]) -> bool:
+    return bool(body) and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+
+
+__all__ = ["DONE", "RESULT", "Statements", "UnsupportedError", "first_parameter"]

@@ -1,0 +1,88 @@
+"""Which functions converted code follows, and what it calls instead of them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sysconfig
+import types
+import weakref
+from pathlib import Path
+from typing import Any
+
+from kuai.core.tree import Node
+from kuai.hybrid.convert import bound, converted_code
+from kuai.hybrid.trace import current
+
+_HERE = str(Path(__file__).parents[1]) + os.sep
+_PATHS = ("stdlib", "platstdlib", "purelib", "platlib")
+_INSTALLED = {sysconfig.get_path(name) + os.sep for name in _PATHS}
+_converted: weakref.WeakSet[Any] = weakref.WeakSet()  # functions made by conversion
+_KEPT = "_kuai_conversion"  # on a function: (weak reference to it, its conversion)
+
+
+@functools.cache
+def is_library_file(filename: str) -> bool:
+    """Whether code of this file is left alone: installed packages, Python itself, kuai."""
+    if filename.startswith("<frozen") or "site-packages" in filename:
+        return True
+    return filename.startswith((_HERE, *_INSTALLED))
+
+
+def is_followed(function: types.FunctionType) -> bool:
+    return function not in _converted and not is_library_file(function.__code__.co_filename)
+
+
+def converted(function: Any) -> Any:
+    """Mark a function that is the result of conversion."""
+    _converted.add(function)
+    return function
+
+
+def follow(function: Any) -> Any:
+    """What to call instead of a function: its conversion, where it is the user's own.
+
+    A block, a class and what a library made stay what they are.
+    """
+    if isinstance(function, types.FunctionType):
+        return _followed(function) if is_followed(function) else function
+    if isinstance(function, types.MethodType):
+        plain = function.__func__
+        if isinstance(plain, types.FunctionType) and is_followed(plain):
+            return types.MethodType(_followed(plain), function.__self__)
+        return function
+    if isinstance(function, functools.partial):
+        return functools.partial(follow(function.func), *function.args, **function.keywords)
+    return _followed_object(function)
+
+
+def _followed_object(function: Any) -> Any:
+    """An object with a `__call__` of the user's."""
+    if isinstance(function, (Node, type, types.BuiltinFunctionType)):
+        return function
+    call = inspect.getattr_static(type(function), "__call__", None)
+    if isinstance(call, types.FunctionType) and is_followed(call):
+        return types.MethodType(_followed(call), function)
+    return function
+
+
+def _followed(function: types.FunctionType) -> Any:
+    trace = current()
+    if trace is not None:
+        trace.guards.function(function)
+    conversion = converted_code(function)
+    if conversion.code is None:
+        return function
+    return _bound(function, conversion.code)
+
+
+def _bound(function: types.FunctionType, code: types.CodeType) -> Any:
+    """The converted function; the same object for the same function, as caches of JAX need it."""
+    from kuai.hybrid.operators import HOOKS
+
+    original, new = function.__dict__.get(_KEPT, (None, None))  # functools.wraps may have copied it
+    if original is None or original() is not function or new.__code__ is not code:
+        new = converted(bound(function, code, HOOKS))
+        function.__dict__[_KEPT] = weakref.ref(function), new
+    return new

@@ -1,0 +1,102 @@
+"""What one compiling trace records and knows.
+
+A `Trace` stands in `context.trace` while the functions of a program are traced. The operators in
+converted code find it there; without one they act as plain Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from kuai.core.context import context
+from kuai.hybrid.places import Where
+from kuai.hybrid.undefined import Undefined
+
+DEEPEST = 16  # branches and loops on arrays inside one another
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a block is compiled, as `hybridize` takes it.
+
+    Attributes:
+        verify: when the compiled result is compared with that of plain Python.
+        fallback: "error", or "eager" to run as plain Python what cannot be compiled.
+        loop_memory: bytes that a loop may store for its gradient.
+        max_trips: trips after which a compiled loop stops and raises; None: no limit.
+    """
+
+    verify: str = "auto"
+    fallback: str = "error"
+    loop_memory: int = 64 * 2**20
+    max_trips: int | None = None
+
+
+class Staged(NamedTuple):
+    """A branch or loop that became part of the program."""
+
+    kind: str
+    where: Where
+
+
+@dataclass(eq=False)
+class Trace:
+    """The record of one trace.
+
+    Attributes:
+        options: of the block or function that is compiled.
+        guards: what was read from outside; a `guards.Guards`.
+        follow: function → what to call instead.
+        staged: the branches and loops on arrays met, in order.
+        reports: (kind, where) → the holder that brings a trip count or a failed check out.
+        attributes: (id, name) → (object, value before) of attributes set on plain objects.
+        depth: of branches and loops on arrays.
+        bound: trips that `kuai.bounded` promises.
+        prints: whether the program prints.
+    """
+
+    options: Options
+    guards: Any
+    follow: Any
+    staged: dict[Staged, None] = field(default_factory=dict)
+    reports: dict[Staged, Any] = field(default_factory=dict)
+    attributes: dict[tuple[int, str], tuple[Any, Any]] = field(default_factory=dict)
+    depth: int = 0
+    bound: int | None = None
+    prints: bool = False
+    _made: dict[int, tuple[Any, int]] = field(default_factory=dict)
+
+    def made(self, value: Any) -> Any:
+        """Note that a container or object was made here, at this depth."""
+        self._made[id(value)] = value, self.depth
+        return value
+
+    def is_made_here(self, value: Any) -> bool:
+        return id(value) in self._made
+
+    def depth_of(self, value: Any) -> int:
+        """The depth at which a value was made; 0 for what comes from outside."""
+        return self._made[id(value)][1] if id(value) in self._made else 0
+
+    def log(self, owner: Any, name: str) -> None:
+        """Note the value of an attribute that is about to be set."""
+        key = id(owner), name
+        if key not in self.attributes:
+            before = owner.__dict__.get(name, Undefined(f"{type(owner).__name__}.{name}"))
+            self.attributes[key] = owner, before
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
+
+
+def current() -> Trace | None:
+    trace: Trace | None = context.trace
+    return trace

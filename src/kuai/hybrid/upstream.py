@@ -1,0 +1,18 @@
+"""What kuai needs of JAX's internals, in one place. tests/test_upstream.py fails first when it moves.
+
+JAX has no public way to make a weakly typed array of a traced one. A Python number that a loop
+carries must stay weak: `x * n` may not change its dtype because `n` became an array.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jax._src.lax import lax
+
+
+def weakened(array: Any, dtype: Any) -> jax.Array:
+    """An array of a dtype that gives way to others, as a Python number does."""
+    weak: jax.Array = lax._convert_element_type(array, dtype, weak_type=True)
+    return weak
