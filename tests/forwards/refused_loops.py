@@ -1,0 +1,288 @@
+"""Loops on arrays that cannot be compiled: each is an error that says where and what to do."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+import kuai
+from tests.forwards.case import Family
+
+case = CASES = Family()
+
+calls = 0.0
+
+
+@case(
+    "carry that changes shape",
+    error=r"`x`.*float32\[2, ?4\].*float32\[4, ?4\]",
+)
+def shape_changes(x, w):
+    while jnp.sum(x) < 30:  # here
+        x = jnp.concatenate([x, x + 1])  # here
+    return jnp.sum(x)
+
+
+@case(
+    "carry that changes its number of axes",
+    inputs=(5.0,),
+    error=r"`y`.*float32\[2, ?4\].*float32\[\]",
+)
+def axes_change(x, w):
+    y = x
+    while jnp.sum(y) > 10 or y.ndim == 2:  # here
+        y = jnp.sum(y)  # here
+    return y
+
+
+@case("carry whose dtype narrows", error=r"`x`.*float32.*bfloat16")
+def dtype_narrows(x, w):
+    while jnp.sum(x) > 1:  # here
+        x = (x * 0.5).astype(jnp.bfloat16)  # here
+    return x.astype(jnp.float32)
+
+
+@case("float array that becomes an integer array", error=r"`s`.*float32.*int32")
+def float_to_integer(x, w):
+    s = jnp.sum(x)
+    while s > 1:  # here
+        s = (s * 0.5).astype(jnp.int32)  # here
+    return s
+
+
+@case("tuple that changes length", error=r"`parts`.*(length|structure|tuple)")
+def tuple_grows(x, w):
+    parts = (x,)
+    while jnp.sum(parts[-1]) > 1:  # here
+        parts = (*parts, parts[-1] * 0.5)  # here
+    return parts[-1]
+
+
+@case("dict that gains a key", error=r"`state`.*(key|structure|dict)")
+def dict_gains_key(x, w):
+    state = {"x": x}
+    while jnp.sum(state["x"]) > 1:  # here
+        state = {"x": state["x"] * 0.5, "last": x}  # here
+    return state["x"]
+
+
+@case("carry that is None before and an array after a trip", error=r"`memory`.*None.*float32")
+def none_to_array(x, w):
+    memory = None
+    while jnp.sum(x) > 1:  # here
+        x = x * 0.5
+        memory = x if memory is None else memory + x  # here
+    return x
+
+
+@case("carry that is an array before and None after a trip", error=r"`memory`.*float32.*None")
+def array_to_none(x, w):
+    memory = x
+    while jnp.sum(x) > 1:  # here
+        x = x * 0.5
+        memory = None  # here
+    return x
+
+
+@case("variable only assigned in a while", inputs=(5.0,), error=r"`half`.*before the loop")
+def assigned_in_while(x, w):
+    while jnp.sum(x) > 1:  # here
+        half = x * 0.5
+        x = half
+    return half  # here
+
+
+@case("variable only assigned in a for", inputs=(5.0,), error=r"`square`.*before the loop")
+def assigned_in_for(x, w):
+    for i in range(jnp.sum(x).astype(int)):  # here
+        square = x * i
+    return square  # here
+
+
+@case("target of a for that may run zero times", inputs=(5.0,), error=r"`i`.*before the loop")
+def target_of_for(x, w):
+    for i in range(jnp.sum(x).astype(int)):  # here
+        x = x * 0.5
+    return x * i  # here
+
+
+@case("list that grows in a while", inputs=(5.0,), error=r"list.*(append|grow|length)")
+def list_grows(x, w):
+    history = []
+    while jnp.sum(x) > 1:  # here
+        x = x * 0.5
+        history.append(x)  # here
+    return history[-1]
+
+
+@case("list that grows by +=", inputs=(5.0,), error=r"list|`history`")
+def list_extended(x, w):
+    history = [x]
+    while jnp.sum(x) > 1:  # here
+        x = x * 0.5
+        history += [x]  # here
+    return history[-1]
+
+
+@case("list that grows in a for over range(array)", inputs=(5.0,), error=r"list.*(append|grow)")
+def list_grows_in_for(x, w):
+    history = []
+    for i in range(jnp.sum(x).astype(int)):  # here
+        history.append(x * i)  # here
+    return history[-1]
+
+
+@case("list that a helper appends to in a while", inputs=(5.0,), error=r"list.*(append|grow)")
+def list_grows_in_helper(x, w):
+    history = []
+
+    def note(value):
+        history.append(value)  # here
+
+    while jnp.sum(x) > 1:  # here
+        x = x * 0.5
+        note(jnp.sum(x))  # here
+    return sum(history)
+
+
+@case("list that shrinks in a while", inputs=(1.0, 5.0), error=r"list.*(pop|length)")
+def list_shrinks(x, w):
+    factors = [0.1, 0.3, 0.5, 0.7]
+    while jnp.sum(x) > 1:  # here
+        x = x * factors.pop()  # here
+    return x
+
+
+@case("item of an outside dict set in a while", error=r"(item|\[['\"]k['\"]\]).*dict|dict.*item")
+def dict_item(x, w):
+    state = {"k": x}
+    while jnp.sum(x) > 1:  # here
+        x = x * 0.5
+        state["k"] = x  # here
+    return state["k"]
+
+
+@case("item of an outside list set in a while", error=r"(item|\[0\]).*list|list.*item")
+def list_item(x, w):
+    parts = [x, x]
+    while jnp.sum(x) > 1:  # here
+        x = x * 0.5
+        parts[0] = x  # here
+    return parts[0]
+
+
+@case("array used as a list index in a while", error=r"index")
+def list_index(x, w):
+    factors, i = [0.9, 0.5, 0.7], 0
+    while jnp.sum(x) > 1:
+        x = x * factors[i]  # here
+        i = (i + 1) % 3
+    return x
+
+
+@case("string that changes in a while", error=r"`name`.*(str|'a')")
+def string_changes(x, w):
+    name = "a"
+    while jnp.sum(x) > 1:  # here
+        x = x * 0.5
+        name = name + "b"  # here
+    return x * len(name)
+
+
+@case("function that changes in a while", error=r"`step`")
+def function_changes(x, w):
+    step = jnp.tanh
+    while jnp.sum(x) > 1:  # here
+        x = step(x) * 0.5
+        step = jnp.sin  # here
+    return x
+
+
+@case("condition of a while that is no scalar", eager=False, error=r"scalar|\(2, ?4\)|\[2, ?4\]")
+def array_condition(x, w):
+    while x > 1:  # here
+        x = x / 2
+    return x
+
+
+@case("generator with a loop on arrays", inputs=(5.0,), error=r"generator|yield")
+def dynamic_generator(x, w):
+    def halves(y):
+        while jnp.sum(y) > 1:  # here
+            y = y * 0.5
+            yield y  # here
+
+    for value in halves(x):  # here
+        x = value
+    return x
+
+
+@case("global written in a while", error=r"global.*`calls`|`calls`.*global")
+def global_in_while(x, w):
+    global calls
+    calls = 0.0
+    while jnp.sum(x) > 1:  # here
+        x = x * 0.5
+        calls = calls + 1.0  # here
+    return x * calls
+
+
+@case("recursion that ends on an array", error=r"recurs")
+def dynamic_recursion(x, w):
+    def shrink(y):
+        if jnp.sum(y) < 1:  # here
+            return y
+        return shrink(y * 0.5)  # here
+
+    return shrink(x)
+
+
+@case("raise in a while", error=r"raise")
+def raise_in_while(x, w):
+    n = 0
+    while jnp.sum(x) > 1:
+        x, n = x * 0.5, n + 1
+        if n > 100:
+            raise RuntimeError("too many trips")  # here
+    return x
+
+
+@case("list on self that grows in a while", error=r"history.*(append|grow)|(append|grow).*history|list")
+class HistoryOnSelf(kuai.Block):
+    def __init__(self):
+        super().__init__()
+        self.history = []
+
+    def forward(self, x):
+        while jnp.sum(x) > 1:  # here
+            x = x * 0.5
+            self.history.append(x.ndim)  # here
+        return x
+
+
+@case("Python number on self changed in a while", error=r"`?(self\.)?count`?.*State")
+class NumberOnSelf(kuai.Block):
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def forward(self, x):
+        while jnp.sum(x) > 1:  # here
+            x = x * 0.5
+            self.count += 1  # here
+        return x
+
+
+@case("block made in a while", error=r"__init__|Dense")
+class BlockInLoop(kuai.Block):
+    def forward(self, x):
+        while jnp.sum(x) > 1:  # here
+            x = kuai.nn.Dense(4)(x) * 0.1  # here
+        return x
+
+
+@case("error of JAX in the body of a while", eager=False, inputs=(5.0,), raises=Exception,
+      error=r"4.*7|7.*4|dot_general|matmul")  # fmt: skip
+def error_in_body(x, w):
+    while jnp.sum(x) > 1:
+        x = x @ jnp.ones((7, 7))  # here
+    return x
