@@ -28,7 +28,7 @@ def range_of_array(x, w):
 def range_from(x, w):
     n = jnp.sum(x).astype(int) + 2
     for i in range(1, n):
-        x = jnp.sin(x * i)
+        x = jnp.tanh(x) + i
     return x
 
 

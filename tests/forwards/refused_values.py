@@ -269,13 +269,13 @@ def failing_assert_in_branch(x, w):
     return x
 
 
-@case("attribute of self, a string, changed in a branch", error=r"mode")
+@case("attribute of self, a string, changed in a branch", error=r"size")
 class StringOnSelf(kuai.Block):
     def __init__(self):
         super().__init__()
-        self.mode = "small"
+        self.size = "small"
 
     def forward(self, x):
         if jnp.sum(x) > 2:  # here
-            self.mode = "large"  # here
+            self.size = "large"  # here
         return x

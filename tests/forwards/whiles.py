@@ -249,7 +249,7 @@ def newton(x, w):
 
 @case("while on an integer array")
 def collatz(x, w):
-    n, steps = jnp.sum(x * 4).astype(int) + 6, 0
+    n, steps = (jnp.sum(x) * 4 + 0.3).astype(int) + 6, 0
     while n != 1:
         n = n // 2 if n % 2 == 0 else 3 * n + 1
         steps += 1
