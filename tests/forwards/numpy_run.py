@@ -22,7 +22,7 @@ STEP = 1e-6  # of central differences: errors of STEP² and 1e-16 / STEP
 
 
 class Immutable(np.ndarray):
-    """A NumPy array with the habits of jax.Array: nothing changes it, `.at` gives a changed copy."""
+    """A NumPy array with the habits of jax.Array: nothing changes it, `.at` gives a copy."""
 
     def _refuse(self, *_: Any) -> None:
         raise TypeError("the array is immutable; use x = x.at[i].set(v)")

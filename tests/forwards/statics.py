@@ -102,7 +102,7 @@ def static_raise(x, w):
 @case("static branch vanishes")
 def static_branch(x, w):
     if LEVELS["low"] > 1:
-        return undefined_name(x)  # noqa: F821
+        return undefined_name(x)
     return x @ w if jnp.sum(x) > 1 else x
 
 
