@@ -134,142 +134,6 @@ class NoiseInBranch(kuai.Block):
         return x * kuai.random.uniform(x.shape)
 
 
-@case("Dropout in a while")
-class DropoutInLoop(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.drop = nn.Dropout(0.3)
-
-    def forward(self, x):
-        k = 0
-        while jnp.sum(x) > 0.5 and k < 20:
-            x = self.drop(x) * 0.6
-            k += 1
-        return self.drop(x)
-
-
-@case("Dropout in a branch")
-class DropoutInBranch(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.drop = nn.Dropout(0.3)
-
-    def forward(self, x):
-        x = self.drop(x) if jnp.sum(x) > 1 else x * 2
-        return self.drop(x)
-
-
-@case("BatchNorm in a while")
-class NormInLoop(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.norm = nn.BatchNorm(momentum=0.5)
-
-    def forward(self, x):
-        k = 0
-        while jnp.sum(jnp.abs(x)) > 0.3 and k < 3:
-            x = self.norm(x) * 0.4 + x * 0.1
-            k += 1
-        return x + self.norm.running_mean
-
-
-@case("BatchNorm in a branch")
-class NormInBranch(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.norm = nn.BatchNorm()
-
-    def forward(self, x):
-        if jnp.sum(x) > 1:
-            x = self.norm(x)
-        return x + self.norm.running_var
-
-
-@case("Dense called in a while")
-class DenseInLoop(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.dense = nn.Dense(4)
-
-    def forward(self, x):
-        n = 0
-        while jnp.sum(jnp.abs(x)) > 0.2 and n < 5:
-            x = jnp.tanh(self.dense(x)) * 0.5
-            n += 1
-        return x
-
-
-@case("the FixedHiddenMLP of Dive into Deep Learning")
-class FixedHidden(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.fixed = kuai.Constant(kuai.random.uniform((4, 4)))
-        self.dense = nn.Dense(4)
-
-    def forward(self, x):
-        x = self.dense(x)
-        x = nn.relu(x @ self.fixed + 1)
-        x = self.dense(x)
-        while jnp.abs(x).sum() > 1:
-            x /= 2
-        return x.sum()
-
-
-@case("blocks of a list, with a branch")
-class ListOfBlocks(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.layers = [nn.Dense(4) for _ in range(3)]
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = layer(x)
-            if jnp.sum(x) > 0.5:
-                x = x * 0.5
-        return x
-
-
-@case("blocks of a list, with break")
-class ListUntil(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.BlockList([nn.Dense(4, activation="tanh"), Counter(), nn.Dense(4)])
-
-    def forward(self, x):
-        for i, layer in enumerate(self.layers):
-            x = layer(x)
-            if jnp.sum(jnp.abs(x)) < 0.4:
-                return x * i
-        return x
-
-
-@case("block chosen by a branch")
-class EitherBlock(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.small = nn.Dense(4)
-        self.large = nn.Sequential(nn.Dense(8, activation="relu"), nn.Dense(4))
-
-    def forward(self, x):
-        return self.small(x) if jnp.sum(x) < 2 else self.large(x)
-
-
-@case("tied parameters in a loop")
-class Tied(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.encode = nn.Dense(4, use_bias=False)
-        self.decode = nn.Dense(4, use_bias=False)
-        self.decode.weight = self.encode.params.weight
-
-    def forward(self, x):
-        n = 0
-        while jnp.sum(jnp.abs(x)) > 0.2 and n < 3:
-            x = self.decode(jnp.tanh(self.encode(x)))
-            n += 1
-        return x
-
-
 @case("array put on self as a Constant")
 class BareArray(kuai.Block):
     def __init__(self):
@@ -306,3 +170,42 @@ class LoopOfLoops(kuai.Block):
             x = self.halving(x + 0.5) + 0.4
             n += 1
         return x
+
+
+@case("array left on self in a while")
+class LeftInLoop(kuai.Block):
+    def forward(self, x):
+        self.seen = jnp.sum(x)
+        while jnp.sum(x) > 1:
+            x = x * 0.5
+            self.seen = jnp.sum(x)
+        return x * self.seen
+
+
+@case("array left on self in both branches")
+class LeftInBranch(kuai.Block):
+    def forward(self, x):
+        if jnp.sum(x) > 2:
+            self.seen = x * 2
+        else:
+            self.seen = x + 1
+        return x
+
+
+@case("State written in nested branches of a for")
+class Extremes(kuai.Block):
+    def __init__(self):
+        super().__init__()
+        self.largest = kuai.State(0.0)
+        self.ties = kuai.State(0)
+
+    def forward(self, x):
+        for row in x:
+            total = jnp.sum(row)
+            if total > self.largest:
+                self.largest = total
+                if total > 2:
+                    self.ties += 1
+                    continue
+            self.ties = self.ties * 2
+        return x * self.largest

@@ -215,42 +215,6 @@ def apply_until(step, x):
     return x
 
 
-@case("recurrent cell over the rows of an array")
-class Recurrent(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.input, self.recurrent = nn.Dense(4), nn.Dense(4, use_bias=False)
-
-    def forward(self, x):
-        hidden = jnp.zeros(4)
-        for row in x:
-            hidden = jnp.tanh(self.input(row) + self.recurrent(hidden))
-            if jnp.sum(hidden) > 3:
-                return hidden
-        return hidden
-
-
-@case("adaptive step that is accepted or rejected")
-class AdaptiveStep(kuai.Block):
-    def __init__(self):
-        super().__init__()
-        self.rate = nn.Dense(4)
-        self.rejected = kuai.State(0)
-
-    def forward(self, x):
-        time, step = jnp.zeros(()), jnp.ones(())
-        while time < 1:
-            full = x + step * jnp.tanh(self.rate(x))
-            half = x + step / 2 * jnp.tanh(self.rate(x))
-            twice = half + step / 2 * jnp.tanh(self.rate(half))
-            if jnp.max(jnp.abs(full - twice)) > 0.02 and step > 0.1:
-                step = step / 2
-                self.rejected += 1
-                continue
-            x, time = twice, time + step
-        return x
-
-
 @case("train mode is a Python value", grad=False)
 class ModeBranch(kuai.Block):
     def forward(self, x):

@@ -10,6 +10,7 @@ import ast
 import builtins
 import functools
 import inspect
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, SimpleNamespace
@@ -21,31 +22,24 @@ import numpy as np
 STEP = 1e-6  # of central differences: errors of STEP² and 1e-16 / STEP
 
 
+def _anew(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The in-place form of an operation that gives a new array, as a method."""
+    return lambda array, other: operation(array, other)
+
+
 class Immutable(np.ndarray):
     """A NumPy array with the habits of jax.Array: nothing changes it, `.at` gives a copy."""
 
     def _refuse(self, *_: Any) -> None:
         raise TypeError("the array is immutable; use x = x.at[i].set(v)")
 
-    def __iadd__(self, other: Any) -> Any:
-        return self + other
-
-    def __isub__(self, other: Any) -> Any:
-        return self - other
-
-    def __imul__(self, other: Any) -> Any:
-        return self * other
-
-    def __itruediv__(self, other: Any) -> Any:
-        return self / other
-
-    def __ipow__(self, other: Any) -> Any:
-        return self**other
-
-    def __imatmul__(self, other: Any) -> Any:
-        return self @ other
-
-    __setitem__ = _refuse
+    __iadd__: Any = _anew(operator.add)
+    __isub__: Any = _anew(operator.sub)
+    __imul__: Any = _anew(operator.mul)
+    __itruediv__: Any = _anew(operator.truediv)
+    __ipow__: Any = _anew(operator.pow)
+    __imatmul__: Any = _anew(operator.matmul)
+    __setitem__: Any = _refuse
 
     @property
     def at(self) -> At:

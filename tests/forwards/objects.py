@@ -166,13 +166,3 @@ def bisection(x, w):
         else:
             high = middle
     return Interval(low, high).middle
-
-
-@case("sorting step of an object by comparison")
-def compare_and_swap(x, w):
-    values = [x[0, 0], x[0, 1], x[1, 0]]
-    for i in range(2):
-        for j in range(2 - i):
-            if values[j] > values[j + 1]:
-                values = [*values[:j], values[j + 1], values[j], *values[j + 2 :]]
-    return values[0] + 2 * values[1] + 4 * values[2]

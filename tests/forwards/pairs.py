@@ -233,27 +233,3 @@ def moving_bound(x, w):
             x = x * 0.7
         x = x + 0.02
     return x * n
-
-
-@case("sampling loop with early stop")
-def sampling(x, w):
-    tokens, n, token = jnp.zeros(6), 0, jnp.argmax(x[0])
-    while n < 6:
-        token = jnp.argmax(w[token] + jnp.sum(x) * 0.1 * n)
-        if token == 3:
-            break
-        tokens = tokens.at[n].set(jnp.max(w[token]))
-        n += 1
-    return tokens + n
-
-
-@case("power iteration with a tolerance")
-def power_iteration(x, w):
-    matrix = w @ w.T + jnp.sum(x) * 0.1
-    v, change, n = x[0], jnp.ones(()), 0
-    while change > 1e-2 and n < 25:
-        u = matrix @ v
-        u = u / jnp.sqrt(jnp.sum(u * u))
-        change, v = jnp.max(jnp.abs(u - v)), u
-        n += 1
-    return v @ matrix @ v

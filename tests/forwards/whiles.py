@@ -238,24 +238,6 @@ def two_in_a_row(x, w):
     return x
 
 
-@case("Newton's method")
-def newton(x, w):
-    goal = jnp.sum(x)
-    root = goal + 1.0
-    while jnp.abs(root * root * root - goal) > 1e-2:
-        root = root - (root * root * root - goal) / (3 * root * root)
-    return root
-
-
-@case("while on an integer array")
-def collatz(x, w):
-    n, steps = (jnp.sum(x) * 4 + 0.3).astype(int) + 6, 0
-    while n != 1:
-        n = n // 2 if n % 2 == 0 else 3 * n + 1
-        steps += 1
-    return x * steps
-
-
 @case("while with pass as its body", inputs=(1.0,))
 def empty_body(x, w):
     while jnp.sum(x) < 0:
