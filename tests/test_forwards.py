@@ -100,7 +100,7 @@ def test_a_compiled_gradient_is_the_eager_one(case):
 
 
 def made(case: Case) -> Any:
-    return case.forward().initialize(sample=scaled(case.inputs[0]), seed=1)
+    return case.forward().initialize(sample=scaled(case.inputs[-1]), seed=1)
 
 
 def calls(case: Case, net: Any) -> list[Any]:

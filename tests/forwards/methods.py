@@ -107,11 +107,11 @@ class Threshold(kuai.Block):
 class Settings(kuai.Block):
     def __init__(self):
         super().__init__()
-        self.steps, self.mode = 3, "tanh"
+        self.steps, self.kind = 3, "tanh"
 
     def forward(self, x):
         for _ in range(self.steps):
-            if self.mode == "tanh" and jnp.sum(x) > 1:
+            if self.kind == "tanh" and jnp.sum(x) > 1:
                 x = jnp.tanh(x) * 0.8
             else:
                 x = x + 0.1
