@@ -1,0 +1,98 @@
+"""Random forwards: compiled against eager, and both against NumPy float64.
+
+To see what is drawn: pytest --hypothesis-show-statistics.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, event, given, settings
+
+import kuai
+from tests.forwards import numpy_run
+from tests.random_forwards import HEAD, forward_of, sources
+
+INPUTS = [
+    (np.array([0.31, -0.84, 0.57]), np.array([1.13, 0.22, -0.41])),
+    (np.array([0.91, 0.44, -0.17]), np.array([-0.63, 0.12, 0.71])),
+    (np.array([-0.51, -0.94, 0.27]), np.array([0.33, -1.22, 0.41])),
+]
+# `steady` leaves gains below 100: float32's rounding of 6e-8 an operation, some 50 of them a path.
+TOLERANCE: Any = {"rtol": 1e-4, "atol": 1e-4}
+done: set[str] = set()
+
+drawing = settings(database=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("drawn")
+
+
+def steady(forward: Any, a: Any, b: Any) -> bool:
+    """Whether a small change of an input changes the output little, so that rounding does too."""
+    outputs = [numpy_run.run(forward, a * factor, b) for factor in (1, 1 + 1e-5, 1 - 1e-5)]
+    return all(
+        np.allclose(here, there, rtol=1e-3, atol=1e-3)
+        for output in outputs[1:]
+        for here, there in zip(outputs[0], output, strict=True)
+    )
+
+
+def total(output: Any) -> jax.Array:
+    a, b, n = output
+    return jnp.sum(a) + jnp.sum(b) + jnp.asarray(n, jnp.float32)
+
+
+def as_float32(inputs: Any) -> Any:
+    return [jnp.asarray(x, jnp.float32) for x in inputs]
+
+
+def note_kinds(source: str) -> None:
+    for kind in ("while", "for ", "elif", "else", "break", "continue", "return"):
+        event(f"{kind.strip()}: {kind in source.removeprefix(HEAD).rpartition('return')[0]}")
+
+
+def check(source: str, folder: Path) -> None:
+    """Compare values and gradients for all inputs; each is compiled once."""
+    assume(source not in done)
+    forward = forward_of(source, folder)
+    assume(all(steady(forward, *inputs) for inputs in INPUTS))
+    note_kinds(source)
+    gradient = kuai.grad(lambda a, b: total(forward(a, b)), wrt=(0, 1))
+    compiled, compiled_gradient = kuai.hybrid(forward), kuai.hybrid(gradient)
+    for inputs in INPUTS:
+        arrays = as_float32(inputs)
+        expected = forward(*arrays)
+        assert_close(expected, numpy_run.run(forward, *inputs))
+        assert_close(compiled(*arrays), expected)
+        assert_close(compiled_gradient(*arrays), gradient(*arrays))
+    assert_close(gradient(*as_float32(INPUTS[0])), numpy_run.gradients(forward, *INPUTS[0]))
+    done.add(source)
+
+
+def assert_close(got: Any, expected: Any) -> None:
+    for a, b in zip(got, expected, strict=True):
+        assert np.shape(a) == np.shape(b)
+        np.testing.assert_allclose(a, b, **TOLERANCE)
+
+
+@settings(drawing, max_examples=60)
+@given(source=sources())
+def test_random_forwards_compile_to_what_they_are(source, folder):
+    check(source, folder)
+
+
+@pytest.mark.slow
+@settings(drawing, max_examples=2000)
+@given(source=sources())
+def test_many_random_forwards_compile_to_what_they_are(source, folder):
+    check(source, folder)
+    if len(done) % 100 == 0:
+        jax.clear_caches()  # of programs that nothing calls again
