@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from kuai.core.binding import bound_call, commit
+from kuai.core.context import following
 from kuai.core.initialize import ready, retried
 from kuai.core.modes import transform_mode
 from kuai.core.parameter import Holder
@@ -123,7 +124,7 @@ def _pure(targets: Targets, function: Any, args: Any, kwargs: Any, has_aux: bool
 
     def run(values: Any) -> Any:
         bound, positional = targets.bind(values, args)
-        result, writes = bound_call(lambda: function(*positional, **kwargs), bound)
+        result, writes = bound_call(lambda: following(function)(*positional, **kwargs), bound)
         value, extra = _value_and_aux(result) if has_aux else (result, None)
         arrays: list[Any] = []
         templates[:] = [split(extra, arrays, floats_traced=False)]

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from kuai.core.binding import Unbound
-from kuai.core.context import FORCED, TRAINING, context, entered, epoch
+from kuai.core.context import FORCED, TRAINING, context, entered, epoch, following
 from kuai.core.initialize import make_ready, materialize, named_below
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
@@ -99,7 +99,7 @@ class Compiled:
                 except (HybridizeError, *UNCOMPILABLE) as error:
                     return self._failed(error, args, kwargs)
         if context.inline or self.plain_because is not None:
-            return self._call(*args, **kwargs)
+            return following(self._call)(*args, **kwargs)
         return self._slow(args, kwargs)
 
     def programs(self) -> list[Program]:
