@@ -100,6 +100,7 @@ def test_a_compiled_gradient_is_the_eager_one(case):
 
 
 def made(case: Case) -> Any:
+    kuai.seed(2)  # for the constants that it draws in __init__
     return case.forward().initialize(sample=scaled(case.inputs[-1]), seed=1)
 
 

@@ -18,12 +18,14 @@ class Extensions:
     """The registered parts.
 
     Attributes:
+        make_trace: gives what an abstract run records in, so that it takes all branches.
         compile_block: block → a callable of (inputs, keywords) that runs the block compiled.
         compile_transform: transform of a block → a callable that runs it compiled.
         summarize: (block, inputs) → an object that prints as a table.
         to_html: block → HTML for notebooks.
     """
 
+    make_trace: Callable[[], Any] | None = None
     compile_block: Callable[..., Any] | None = None
     compile_transform: Callable[..., Any] | None = None
     summarize: Callable[..., Any] | None = None

@@ -16,13 +16,15 @@ import jax
 import jax.numpy as jnp
 
 from kuai import init as initializers
+from kuai.core import extensions
 from kuai.core.binding import Unbound
 from kuai.core.birth import Birth, values_of
-from kuai.core.context import DryRun, Scope, context, entered, scoped
+from kuai.core.context import DryRun, Scope, context, entered, following, scoped
 from kuai.core.parameter import Holder
 from kuai.core.signature import split
 from kuai.core.silence import muted
 from kuai.core.tree import Node, walk
+from kuai.errors import HybridizeError
 from kuai.random import Stream, checked_seed, current_seed, streaming
 
 CONCRETIZATION = (
@@ -96,7 +98,7 @@ def dry_run(function: Callable[..., Any], args: Any, kwargs: Any) -> None:
 
     def run(arrays: list[Any]) -> None:
         positional, keywords = template.join(arrays)
-        function(*positional, **keywords)
+        following(function)(*positional, **keywords)
 
     undo = DryRun()
     failed = True
@@ -105,7 +107,7 @@ def dry_run(function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         with streaming(Stream(0, 0)), muted():
             try:
                 _run_in(undo, _placeholder, lambda: jax.eval_shape(run, arrays))
-            except CONCRETIZATION:
+            except (HybridizeError, *CONCRETIZATION):
                 _run_in(undo, None, lambda: run([jnp.asarray(array) for array in arrays]))
         failed = False
     finally:
@@ -117,7 +119,10 @@ def dry_run(function: Callable[..., Any], args: Any, kwargs: Any) -> None:
 def _run_in(undo: DryRun, missing: Any, function: Callable[[], Any]) -> None:
     scope = Scope({}, missing)
     scope.dry_run = undo
-    with scoped(scope), entered(inferring=missing is not None, inline=True):
+    abstract = missing is not None
+    make_trace = extensions.registered.make_trace
+    trace = make_trace() if abstract and make_trace is not None else None
+    with scoped(scope), entered(inferring=abstract, inline=True, trace=trace):
         function()
 
 

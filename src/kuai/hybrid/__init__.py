@@ -15,7 +15,9 @@ from kuai.core import calling, extensions
 from kuai.hybrid.cache import Compiled
 from kuai.hybrid.function import hybrid
 from kuai.hybrid.options import checked_options
-from kuai.hybrid.trace import Options
+from kuai.hybrid.guards import Guards
+from kuai.hybrid.following import follow
+from kuai.hybrid.trace import Options, Trace
 
 __all__ = ["hybrid"]
 
@@ -37,5 +39,6 @@ def _compile_transform(transform: Callable[..., Any]) -> Compiled:
     return Compiled(transform, (), transform.__name__, Options())
 
 
+extensions.registered.make_trace = lambda: Trace(Options(), Guards(), follow)
 extensions.registered.compile_block = _compile_block
 extensions.registered.compile_transform = functools.cache(_compile_transform)

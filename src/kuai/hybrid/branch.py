@@ -151,12 +151,17 @@ def _pick(a: Any, b: Any, label: str, region: Region) -> _Pick:
             return _Pick(static=Undefined(label, side.error or _one_sided(label, region)))
     if all(isinstance(side, (Out, *NUMBERS)) for side in (a, b)):
         types = [type_of(side.aval if isinstance(side, Out) else side) for side in (a, b)]
-        to = joined(*types)
+        to = joined(*types) if _compatible(*types) else None
         if to is not None:
             return _Pick(to=to, sides=[a, b])
         return _Pick(static=Undefined(label, _differ(label, _two(*types), region)))
     shown = [type_of(side.aval) if isinstance(side, Out) else side for side in (a, b)]
     return _Pick(static=Undefined(label, _differ(label, _two(*shown), region)))
+
+
+def _compatible(a: Type, b: Type) -> bool:
+    """Whether no branch's array would come out in another dtype than it has in plain Python."""
+    return a.weak or b.weak or a.dtype == b.dtype
 
 
 def _same(a: Any, b: Any) -> bool:

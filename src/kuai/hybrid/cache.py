@@ -27,8 +27,8 @@ from kuai.core.initialize import make_ready, materialize, named_below
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
 from kuai.core.tree import Node, fingerprint, same_tokens
-from kuai.errors import HybridizeError, HybridizeWarning
-from kuai.hybrid.errors import UNCOMPILABLE, explained
+from kuai.errors import HybridizeWarning
+from kuai.hybrid.errors import explained, is_uncompilable
 from kuai.hybrid.program import Program
 from kuai.hybrid.trace import Options
 from kuai.hybrid.verify import verified
@@ -96,7 +96,7 @@ class Compiled:
                     return run(args)
                 except Unbound:
                     pass  # a new shape calls a block that was not called before, or a guard fails
-                except (HybridizeError, *UNCOMPILABLE) as error:
+                except Exception as error:  # noqa: BLE001  # raised again, unless it may be told
                     return self._failed(error, args, kwargs)
         if context.inline or self.plain_because is not None:
             return following(self._call)(*args, **kwargs)
@@ -120,7 +120,7 @@ class Compiled:
         with self._lock:
             try:
                 return self._run(template, arrays, nodes, args, kwargs)
-            except (HybridizeError, *UNCOMPILABLE) as error:
+            except Exception as error:  # noqa: BLE001  # raised again, unless it may be told
                 return self._failed(error, args, kwargs)
 
     def _is_first(self, template: Template, arrays: list[Any]) -> bool:
@@ -136,12 +136,19 @@ class Compiled:
 
     def _failed(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Raise what stopped the compilation, or go on as plain Python after a warning."""
-        told = error if isinstance(error, HybridizeError) else explained(error, self._name)
+        if not is_uncompilable(error):
+            if isinstance(error, AssertionError) and context.scope is None:
+                self._in_plain_python(args, kwargs)  # raises it with its own message and line
+            raise error
+        told = explained(error, self._name)
         if self.options.fallback != "eager":
             if told is error:
                 raise error
             raise told from error
         self._give_up(str(told))
+        return self._in_plain_python(args, kwargs)
+
+    def _in_plain_python(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with entered(inline=True):
             return self._call(*args, **kwargs)
 

@@ -27,7 +27,7 @@ from kuai.hybrid.leaves import is_array, is_traced
 from kuai.hybrid.places import Where, told_place
 from kuai.hybrid.reads import attribute, changing
 from kuai.hybrid.text import Text, print_
-from kuai.hybrid.trace import current
+from kuai.hybrid.trace import Trace, current
 from kuai.hybrid.undefined import used
 
 _CHANGING = frozenset(
@@ -50,7 +50,18 @@ def call(where: Where, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         args = tuple(map(_followed_argument, args))
         kwargs = {name: _followed_argument(value) for name, value in kwargs.items()}
     result = follow(used(function))(*args, **kwargs)
-    return trace.made(result) if _makes(function, result) else result
+    if _makes(function, result):
+        _note_made(trace, result, args, kwargs)
+    return result
+
+
+def _note_made(trace: Trace, result: Any, args: Any, kwargs: Any) -> None:
+    """An object is made here, with the containers that it made for itself."""
+    trace.made(result)
+    given = [*args, *kwargs.values()]
+    for value in getattr(result, "__dict__", {}).values():
+        if isinstance(value, (list, dict, set)) and not any(value is item for item in given):
+            trace.made(value)
 
 
 def _makes(function: Any, result: Any) -> bool:
@@ -77,7 +88,7 @@ def _followed_argument(value: Any) -> Any:
 def _check(function: Any, where: Where) -> None:
     owner = getattr(function, "__self__", None)
     if isinstance(owner, (list, dict, set)) and function.__name__ in _CHANGING:
-        changing(owner, where)
+        changing(owner, where, f"{function.__name__}()")
     if _is_impure(function, owner):
         raise ImpureCallError(
             f"{told_place(where)}{_name(function)} is called in a compiled forward, where it would "

@@ -61,6 +61,8 @@ class Carried:
 
     def after(self, outputs: Outputs, index: int, results: list[Any]) -> list[jax.Array]:
         """Its arrays after a trip."""
+        if not any(self.types):
+            return []
         pairs = zip(outputs.leaves[index], self.types, strict=True)
         return [
             cast(results[leaf.place] if isinstance(leaf, Out) else leaf, to)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import linecache
+import re
 import traceback
-from typing import Any
+import types
 
 import jax
 
@@ -16,27 +18,48 @@ from kuai.errors import (
 )
 from kuai.hybrid.convert import conversion_of
 from kuai.hybrid.following import is_library_file
-from kuai.hybrid.places import short
+from kuai.hybrid.places import told_place
 
 UNCOMPILABLE = (*CONCRETIZATION, jax.errors.UnexpectedTracerError)
+_SIZES = ("concrete values", "static integers", "must be static")
+
+
+def is_uncompilable(error: Exception) -> bool:
+    """Whether an error says that a trace cannot go on, and not that the code is wrong."""
+    if isinstance(error, (HybridizeError, *UNCOMPILABLE)):
+        return True
+    told = isinstance(error, (TypeError, IndexError)) and "Tracer" in str(error)
+    return told and any(words in str(error) for words in _SIZES)
 
 
 def explained(error: Exception, name: str) -> HybridizeError:
-    """The error of ours for a concretization error that stopped a trace."""
+    """The error of ours, with the user's line, for an error that stopped a trace."""
+    line = _place(error)
+    if isinstance(error, HybridizeError):
+        if line and not _has_place(str(error)):
+            error.args = (f"{line}{error}", *error.args[1:])
+        return error
     kind, what, remedy = _WHAT.get(type(error), _OTHER)
-    frame = _users_frame(error)
     place = getattr(error, "_kuai_place", name)
-    line = ""
-    if frame is not None:
-        code = frame.f_code
-        line = f"{short(code.co_filename)}:{_line(error, frame)} in {code.co_name}: "
-        problem = conversion_of(code)
-        if isinstance(error, jax.errors.TracerBoolConversionError) and problem is not None:
-            kind, what, remedy = ConversionError, f"{what}, and {problem}", "move it to a file"
+    problem = _problem(error)
+    if problem is not None:
+        kind, what, remedy = ConversionError, f"{what}, and {problem}", "move it to a file"
     return kind(
         f"{place}: {line}{what}, so it cannot be compiled as it is written; {remedy}, or run it "
         "without hybridize()"
     )
+
+
+def _has_place(text: str) -> bool:
+    return re.match(r"\S+:\d+ in ", text) is not None
+
+
+def _problem(error: Exception) -> Exception | None:
+    """Why the function in which Python asked an array for its truth value was not converted."""
+    if not isinstance(error, jax.errors.TracerBoolConversionError):
+        return None
+    codes = [frame.f_code for frame, _ in _users_frames(error)]
+    return conversion_of(codes[-1]) if codes else None
 
 
 _WHAT: dict[type, tuple[type[HybridizeError], str, str]] = {
@@ -75,14 +98,16 @@ _OTHER = (
 )
 
 
-def _users_frame(error: Exception) -> Any:
-    """The innermost frame of the user's own code."""
-    found = None
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if not is_library_file(frame.f_code.co_filename):
-            found = frame
-    return found
+def _users_frames(error: Exception) -> list[tuple[types.FrameType, int]]:
+    """The frames of the user's own code, the innermost last."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return [(f, line) for f, line in frames if not is_library_file(f.f_code.co_filename)]
 
 
-def _line(error: Exception, wanted: Any) -> int:
-    return next(line for frame, line in traceback.walk_tb(error.__traceback__) if frame is wanted)
+def _place(error: Exception) -> str:
+    """The innermost line of the user's that has a source."""
+    for frame, line in reversed(_users_frames(error)):
+        code = frame.f_code
+        if linecache.getline(code.co_filename, line, frame.f_globals):
+            return told_place((code.co_filename, line, code.co_qualname))
+    return ""

@@ -35,8 +35,12 @@ def is_followed(function: types.FunctionType) -> bool:
 
 
 def converted(function: Any) -> Any:
-    """Mark a function that is the result of conversion."""
+    """Mark a function that is the result of conversion, where it is made."""
     _converted.add(function)
+    trace = current()
+    for cell in function.__closure__ or ():
+        if trace is not None and not trace.is_made_here(cell):
+            trace.made(cell)
     return function
 
 

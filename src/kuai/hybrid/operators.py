@@ -19,7 +19,7 @@ from kuai.hybrid.calls import call, decide, in_, is_, is_not, iterate, not_in
 from kuai.hybrid.following import converted
 from kuai.hybrid.leaves import is_traced
 from kuai.hybrid.places import Where, told_place
-from kuai.hybrid.reads import attribute, changing, item, made, outside, setting
+from kuai.hybrid.reads import attribute, changing, item, made, outside, rebinding, setting
 from kuai.hybrid.repeat import each, repeat
 from kuai.hybrid.text import joined_text
 from kuai.hybrid.trace import Staged, current
@@ -112,8 +112,11 @@ def check(test: Any, message: Thunk, where: Where) -> None:
     told = message()
 
     def failure() -> Exception:
-        return AssertionError(told if told is not None else f"{told_place(where)}assert failed")
+        error = AssertionError(told) if told is not None else AssertionError()
+        error.add_note(f"{told_place(where)}this assert failed in a compiled call")
+        return error
 
+    trace.staged[Staged("assert", where)] = None
     failed = jnp.logical_not(truth(test, where)).astype(jnp.int32)
     reports.add(trace, lambda s: reports.Check(s, failure), Staged("assert", where), failed)
 
@@ -163,6 +166,7 @@ HOOKS = types.SimpleNamespace(
     or_=or_,
     outside=outside,
     raising=raising,
+    rebinding=rebinding,
     repeat=repeat,
     returned=returned,
     setting=setting,

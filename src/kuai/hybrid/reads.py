@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -124,25 +125,35 @@ def setting(owner: Any, name: str, where: Where) -> None:
     trace.log(owner, name)
 
 
-def changing(container: Any, where: Where) -> None:
+def rebinding(read: Callable[[], Any]) -> None:
+    """Before a nested function assigns a variable of the function around it."""
+    trace = current()
+    cell = (read.__closure__ or (None,))[0]
+    if trace is not None and cell is not None and trace.depth_of(cell) < trace.depth:
+        trace.log(cell, "")
+
+
+def changing(container: Any, where: Where, how: str = "an assignment") -> None:
     """Before an item of a container is set, or it grows."""
     trace = current()
     if trace is None or not isinstance(container, _CHANGEABLE):
         return
     if trace.depth > trace.depth_of(container):
+        kind = next(kind.__name__ for kind in _CHANGEABLE if isinstance(container, kind))
         raise MutationError(
-            f"{told_place(where)}a {type(container).__name__} made outside is changed inside a "
-            "branch or loop on arrays, which cannot be compiled: it would change once, not on "
-            "every trip; write into an array made before with x.at[i].set(...), or assign a new "
-            "tuple or dict to the variable"
+            f"{told_place(where)}a {kind} made outside a branch or loop on arrays is changed inside "
+            f"it ({how}), which cannot be compiled: it would change once, not on every trip; write "
+            "into an array made before with x.at[i].set(...), or assign a new tuple or dict to the "
+            "variable"
         )
 
 
-def outside(name: str, where: Where) -> None:
+def outside(name: str, is_global: bool, where: Where) -> None:
     """Before a global or an enclosing function's variable is assigned."""
     if current() is not None:
+        kind = "global" if is_global else "enclosing function's variable"
         raise MutationError(
-            f"{told_place(where)}forward assigns {name!r} outside itself (global or nonlocal): "
+            f"{told_place(where)}forward assigns the {kind} `{name}`: "
             "that would happen once, while compiling, not on every call; keep it in kuai.State on "
             "a block, or return it"
         )

@@ -24,8 +24,7 @@ from kuai.core.signature import Template, children
 from kuai.errors import DeferredInitError, DynamicRecursionError, UndefinedVariableError
 from kuai.hybrid.leaves import flatten, is_array, is_numeric
 from kuai.hybrid.places import Where, told_place
-from kuai.hybrid.trace import DEEPEST, Trace, current
-from kuai.hybrid.undefined import Undefined
+from kuai.hybrid.trace import DEEPEST, Trace, current, read_attribute, set_attribute
 
 Get = Callable[[], tuple[Any, ...]]
 Put = Callable[[Sequence[Any]], None]
@@ -193,7 +192,7 @@ class Region:
             if self.trace.depth_of(owner) >= self.trace.depth:
                 del self.trace.attributes[key]  # the object was made in this trace and is gone
             elif key not in self._attributes[: len(attributes)]:
-                _set_attribute(owner, key[1], value)
+                set_attribute(owner, key[1], value)
 
     def _split(self, values: Sequence[Any]) -> tuple[Any, Any, Any, Any]:
         ends = [len(self._names), len(self._attributes), len(self._holders)]
@@ -201,12 +200,11 @@ class Region:
         return values[:a], values[a:b], values[b:c], values[c:]
 
     def _attribute(self, key: tuple[int, str]) -> Any:
-        owner, _ = self.trace.attributes[key]
-        return owner.__dict__.get(key[1], Undefined(f"{type(owner).__name__}.{key[1]}"))
+        return read_attribute(self.trace.attributes[key][0], key[1])
 
     def _set_attributes(self, values: Sequence[Any]) -> None:
         for key, value in zip(self._attributes, values, strict=False):
-            _set_attribute(self.trace.attributes[key][0], key[1], value)
+            set_attribute(self.trace.attributes[key][0], key[1], value)
 
     def _read(self, holder: Holder) -> Any:
         try:
@@ -242,10 +240,3 @@ class Region:
 def _appended(lists: list[list[Any]]) -> list[Any]:
     lists.append([])
     return lists[-1]
-
-
-def _set_attribute(owner: Any, name: str, value: Any) -> None:
-    if isinstance(value, Undefined) and value.error is None:
-        owner.__dict__.pop(name, None)
-    else:
-        owner.__dict__[name] = value

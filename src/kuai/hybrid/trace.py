@@ -6,6 +6,7 @@ converted code find it there; without one they act as plain Python.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -82,11 +83,10 @@ class Trace:
         return self._made[id(value)][1] if id(value) in self._made else 0
 
     def log(self, owner: Any, name: str) -> None:
-        """Note the value of an attribute that is about to be set."""
+        """Note the value of an attribute (or a cell, without a name) that is about to be set."""
         key = id(owner), name
         if key not in self.attributes:
-            before = owner.__dict__.get(name, Undefined(f"{type(owner).__name__}.{name}"))
-            self.attributes[key] = owner, before
+            self.attributes[key] = owner, read_attribute(owner, name)
 
     @contextmanager
     def deeper(self) -> Iterator[None]:
@@ -95,6 +95,25 @@ class Trace:
             yield
         finally:
             self.depth -= 1
+
+
+def read_attribute(owner: Any, name: str) -> Any:
+    """The value of an attribute of a plain object, or of a cell."""
+    if isinstance(owner, types.CellType):
+        try:
+            return owner.cell_contents
+        except ValueError:
+            return Undefined("a variable of the enclosing function")
+    return owner.__dict__.get(name, Undefined(f"{type(owner).__name__}.{name}"))
+
+
+def set_attribute(owner: Any, name: str, value: Any) -> None:
+    if isinstance(owner, types.CellType):
+        owner.cell_contents = value
+    elif isinstance(value, Undefined) and value.error is None:
+        owner.__dict__.pop(name, None)
+    else:
+        owner.__dict__[name] = value
 
 
 def current() -> Trace | None:

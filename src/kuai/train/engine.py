@@ -22,7 +22,7 @@ from kuai.core.modes import transform_mode
 from kuai.core.parameter import State
 from kuai.core.tree import walk
 from kuai.errors import HybridizeError, RegistrationError
-from kuai.hybrid.errors import UNCOMPILABLE, explained
+from kuai.hybrid.errors import explained, is_uncompilable
 from kuai.train.batch import parts
 from kuai.train.keys import Keys
 from kuai.train.optimizer import OptimizerState
@@ -189,7 +189,7 @@ class Engine:
 
     def _cannot_run(self, error: BaseException) -> None:
         """Make what a trace found missing, or raise for what stopped it."""
-        if isinstance(error, UNCOMPILABLE):
+        if isinstance(error, Exception) and is_uncompilable(error):
             told = explained(error, type(self.recipe.net).__name__)
             raise HybridizeError(
                 f"{told}; kuai.Trainer(..., compile=False) trains it uncompiled"

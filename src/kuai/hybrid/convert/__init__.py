@@ -25,6 +25,7 @@ from kuai.hybrid.convert.source import (
     SourceError,
     code_of,
     definition,
+    trusted,
     undecorated,
 )
 from kuai.hybrid.convert.statements import Statements, first_parameter
@@ -102,7 +103,16 @@ def _renamed(code: types.CodeType, name: str, qualname: str) -> types.CodeType:
         _renamed(c, name, qualname) if isinstance(c, types.CodeType) and _is_generated(c) else c
         for c in code.co_consts
     )
-    return code.replace(co_consts=constants, co_name=name, co_qualname=qualname)
+    new = code.replace(co_consts=constants, co_name=name, co_qualname=qualname)
+    _trust(new)
+    return new
+
+
+def _trust(code: types.CodeType) -> None:
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType) and inner not in trusted:
+            trusted.add(inner)
+            _trust(inner)
 
 
 def _is_generated(code: types.CodeType) -> bool:

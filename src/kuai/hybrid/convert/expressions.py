@@ -57,7 +57,7 @@ class Expressions(ast.NodeTransformer):
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         kind = "and_" if isinstance(node.op, ast.And) else "or_"
-        if any(map(_assigns, node.values[1:])):
+        if any(map(assigns, node.values[1:])):
             return self._as_statements(node, kind)
         values = [self.visit(value) for value in node.values]
         result = values[-1]
@@ -73,7 +73,7 @@ class Expressions(ast.NodeTransformer):
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
-        if _assigns(node.body) or _assigns(node.orelse):
+        if assigns(node.body) or assigns(node.orelse):
             return self._choice_as_statements(node)
         choice = hook(
             "choose",
@@ -85,7 +85,7 @@ class Expressions(ast.NodeTransformer):
         return at(choice, node)
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        if any(map(_assigns, node.comparators[1:])):
+        if any(map(assigns, node.comparators[1:])):
             raise UnsupportedError(
                 node,
                 "a walrus in the later part of a chained comparison",
@@ -225,10 +225,10 @@ class Expressions(ast.NodeTransformer):
         return at(hook("converted", node), node)
 
 
-def _assigns(node: ast.AST) -> bool:
+def assigns(node: ast.AST) -> bool:
     """Whether an operand assigns with a walrus in its own scope."""
     if isinstance(node, ast.NamedExpr):
         return True
     if isinstance(node, (ast.Lambda, *SCOPES[:3])):
         return False
-    return any(map(_assigns, ast.iter_child_nodes(node)))
+    return any(map(assigns, ast.iter_child_nodes(node)))

@@ -10,6 +10,7 @@ import ast
 import copy
 import linecache
 import types
+import weakref
 from dataclasses import dataclass
 
 from kuai.hybrid.convert import build
@@ -31,6 +32,9 @@ class File:
 
 
 _files: dict[str, File] = {}
+# Code of functions inside converted ones: it was compiled apart from its module, which the compiler
+# lets show in the instructions.
+trusted: weakref.WeakSet[types.CodeType] = weakref.WeakSet()
 
 
 def definition(function: types.FunctionType) -> Definition:
@@ -45,7 +49,8 @@ def definition(function: types.FunctionType) -> Definition:
     found = [node for node in file.definitions.get(line, []) if _named(node, code)]
     if not found:
         raise SourceError(f"{function.__qualname__} is not in {code.co_filename}")
-    if not any(_same(other, code) for other in file.codes.get(line, [])):
+    same = any(_same(other, code) for other in file.codes.get(line, []))
+    if not same and code not in trusted:
         raise SourceError(
             f"{code.co_filename} has been edited since {function.__qualname__} was imported; "
             "import it anew"

@@ -27,7 +27,7 @@ from kuai.hybrid.convert.build import (
     thunk,
     unpack,
 )
-from kuai.hybrid.convert.expressions import Expressions, UnsupportedError
+from kuai.hybrid.convert.expressions import Expressions, UnsupportedError, assigns
 from kuai.hybrid.convert.scopes import LOOPS, PRIVATE, always_exits, assigned, contains
 
 RESULT, DONE = f"{PRIVATE}result", f"{PRIVATE}done"
@@ -60,7 +60,8 @@ class Statements(Expressions):
         start += [assign(flag, constant(False)) for flag in sorted(self.flags)]
         if self.early:
             start += [assign(RESULT, hook("nothing")), assign(DONE, constant(False))]
-            final = hook("final", load(RESULT), load(DONE), constant(total), self.where(node))
+            end = self.where(node.body[-1])
+            final = hook("final", load(RESULT), load(DONE), constant(total), end)
             new.append(ast.Return(final))
         return doc + head + [at(s, node) for s in start] + [at(s, node) for s in new]
 
@@ -160,8 +161,14 @@ class Statements(Expressions):
         return self._simple(node)
 
     def _simple(self, node: ast.stmt) -> list[ast.stmt]:
-        outside = sorted(assigned(node) & (self.globals | (set() if self.inside else self.nonlocals)))
-        checks = [hook("outside", constant(name), self.where(node)) for name in outside]
+        names_set = assigned(node)
+        outside = names_set & (self.globals | (set() if self.inside else self.nonlocals))
+        checks = [
+            hook("outside", constant(name), constant(name in self.globals), self.where(node))
+            for name in sorted(outside)
+        ]
+        for name in sorted(names_set & self.nonlocals - outside):
+            checks.append(hook("rebinding", thunk(load(name))))
         if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):
             checks += self._stores(node)
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
@@ -230,6 +237,8 @@ class Statements(Expressions):
     # ---- branches and loops
 
     def _if(self, node: ast.If, loop: Flags | None) -> list[ast.stmt]:
+        if _assigns_late(node.test):
+            return self._if_nested(node, node.test, loop)  # type: ignore[arg-type]  # a BoolOp
         test = self.visit(node.test)
         before = self._taken()
         yes, no = self.block(node.body, loop), self.block(node.orelse, loop)
@@ -249,7 +258,22 @@ class Statements(Expressions):
         ]
         return [at(s, place) for s in new]
 
+    def _if_nested(self, node: ast.If, test: ast.BoolOp, loop: Flags | None) -> list[ast.stmt]:
+        """`if a and (b := c): ...` as one `if` in another, so that the body knows `b`."""
+        taken = self.name("taken")
+        body: list[ast.stmt] = [assign(taken, constant(True)), *node.body]
+        for value in reversed(test.values):
+            body = [ast.If(value, body, [])]
+        new: list[ast.stmt] = [assign(taken, constant(False)), *body]
+        if node.orelse:
+            new.append(ast.If(ast.UnaryOp(ast.Not(), load(taken)), node.orelse, []))
+        return self.block([at(s, node) for s in new], loop)
+
     def _while(self, node: ast.While, outer: Flags | None) -> list[ast.stmt]:
+        if _assigns_late(node.test) and not node.orelse:
+            first, *rest = node.test.values  # type: ignore[attr-defined]  # a BoolOp
+            stop = [ast.If(ast.UnaryOp(ast.Not(), v), [ast.Break()], []) for v in rest]
+            node.test, node.body = first, [*(at(s, node) for s in stop), *node.body]
         stops, flags = self._stops(node.body)
         test = self.visit(node.test)
         before = self._taken()
@@ -381,6 +405,15 @@ def _unset(flags: list[str], where: ast.expr) -> ast.expr:
         lambda a, b: hook("or_", a, thunk(b), where), (load(flag) for flag in flags)
     )
     return hook("not_", either, where)
+
+
+def _assigns_late(test: ast.expr) -> bool:
+    """Whether a test is an `and` that assigns with a walrus behind its first operand."""
+    return (
+        isinstance(test, ast.BoolOp)
+        and isinstance(test.op, ast.And)
+        and any(map(assigns, test.values[1:]))
+    )
 
 
 def _is_doc(body: list[ast.stmt]) -> bool:
