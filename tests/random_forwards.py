@@ -1,7 +1,8 @@
 """Random forwards as source text: nested ifs, whiles and fors over a, b (arrays) and n (an int).
 
-Every program ends: each `while` counts its trips, and a loop runs at most `TRIPS` times. Values stay
-small: each assignment is bounded or contracts. So whatever is drawn can be run and differentiated.
+Every program ends: each `while` counts its trips, and a loop runs at most `TRIPS` times, or as often
+as an array has rows. Values stay small: each assignment is bounded or contracts. So whatever is
+drawn can be run and differentiated.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from typing import Any
 import hypothesis.strategies as st
 
 TRIPS = 3
-DEPTH = 3
-STATEMENTS = 9  # simple and compound ones in a program, about
 
 HEAD = '''\
 """A forward drawn at random."""
@@ -63,12 +62,15 @@ class Writer:
 
     Args:
         draw: Hypothesis's.
+        depth: of nesting, at most.
+        statements: after so many, simple and compound, only assignments follow.
     """
 
-    def __init__(self, draw: Callable[..., Any]) -> None:
+    def __init__(self, draw: Callable[..., Any], depth: int, statements: int) -> None:
         self.draw = draw
+        self.depth = depth
         self.lines: list[str] = []
-        self.left = STATEMENTS
+        self.left = statements
         self.names = 0
 
     def pick(self, *choices: Any) -> Any:
@@ -112,7 +114,7 @@ class Writer:
 
     def statement(self, depth: int, *, in_loop: bool) -> None:
         self.left -= 1
-        if depth == DEPTH or self.left < 0:
+        if depth == self.depth or self.left < 0:
             return self.assignment(depth)
         writers = [self.assignment, self.branch, self.while_loop, self.for_loop]
         if in_loop:
@@ -169,9 +171,9 @@ class Writer:
 
 
 @st.composite
-def sources(draw: Callable[..., Any]) -> str:
+def sources(draw: Callable[..., Any], depth: int = 3, statements: int = 9) -> str:
     """The text of a module with a random `forward`."""
-    writer = Writer(draw)
+    writer = Writer(draw, depth, statements)
     for write in draw(st.permutations([writer.while_loop, writer.for_loop, writer.branch]))[:2]:
         write(0)
     writer.write(0, f"return {writer.pick(*RESULTS)}")

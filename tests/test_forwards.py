@@ -29,10 +29,16 @@ COMPILED: Any = {"rtol": 2e-6, "atol": 2e-6}  # the same operations, fused
 W = jnp.asarray(WEIGHT, jnp.float32)
 
 
-def having(cases: list[Case], **wanted: bool) -> Any:
-    """Parameters for the cases whose attributes are as wanted."""
+# Compiling a gradient takes a second; how a function is reached matters little to it.
+SLOW_GRADIENTS = ("functions", "objects", "statics", "pairs_static")
+
+
+def having(cases: list[Case], slow: tuple[str, ...] = (), **wanted: bool) -> Any:
+    """Parameters for the cases whose attributes are as wanted; those of some families are slow."""
     chosen = [c for c in cases if all(getattr(c, key) == value for key, value in wanted.items())]
-    return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)
+    marks = {True: [pytest.mark.slow], False: []}
+    parameters = [pytest.param(c, id=c.name, marks=marks[c.family in slow]) for c in chosen]
+    return pytest.mark.parametrize("case", parameters)
 
 
 def scaled(factor: float) -> jax.Array:
@@ -87,7 +93,7 @@ def test_a_compiled_function_is_the_eager_one(case):
         assert_same(compiled(scaled(factor), W), case.forward(scaled(factor), W), COMPILED)
 
 
-@having(WORKING, is_block=False, grad=True)
+@having(WORKING, slow=SLOW_GRADIENTS, is_block=False, grad=True)
 def test_a_compiled_gradient_is_the_eager_one(case):
     compiled = kuai.hybrid(of_function(kuai.hybrid(case.forward)))
     factors = case.inputs if case.family in ("branches", "expressions") else case.inputs[-1:]
