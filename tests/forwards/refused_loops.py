@@ -108,7 +108,7 @@ def dynamic_generator(x, w):
 @case("global written in a while", error=r"global.*`calls`|`calls`.*global")
 def global_in_while(x, w):
     global calls
-    calls = 0.0
+    calls = 0.0  # here
     while jnp.sum(x) > 1:  # here
         x = x * 0.5
         calls = calls + 1.0  # here
