@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from kuai.core.binding import bound_call, commit
 from kuai.core.context import following
+from kuai.core.extensions import Automatic
 from kuai.core.initialize import ready, retried
 from kuai.core.modes import transform_mode
 from kuai.core.parameter import Holder
@@ -25,8 +26,8 @@ def value_and_grad(
 ) -> Callable[..., Any]:
     """Make a function that returns the value of `function` and its gradient.
 
-    Train mode is on inside. Hybridized blocks run compiled inside; `kuai.hybrid` compiles a whole
-    step.
+    Train mode is on inside. The whole is compiled from the second call of a signature on, where it
+    can be.
 
     Args:
         function: returns a scalar; or (scalar, aux) with `has_aux`. A Block, a function that takes
@@ -63,10 +64,16 @@ def value_and_grad(
             "function itself, not its result"
         )
 
+    def differentiate(*args: Any, **kwargs: Any) -> Any:
+        return _differentiate(function, wrt, has_aux, args, kwargs)
+
+    name = f"the gradient of {getattr(function, '__qualname__', type(function).__name__)}"
+    compiling = Automatic(differentiate, name)
+
     @functools.wraps(function, updated=())
     def transformed(*args: Any, **kwargs: Any) -> Any:
         with transform_mode():
-            return _differentiate(function, wrt, has_aux, args, kwargs)
+            return compiling(*args, **kwargs)
 
     return transformed
 

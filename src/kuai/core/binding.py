@@ -6,8 +6,8 @@ Nothing is written to a holder before the whole call has succeeded: `commit` doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,7 @@ from kuai.core.context import Scope, context, entered, scoped
 from kuai.core.parameter import Holder, Parameter
 from kuai.core.tree import Node, walk
 from kuai.errors import ArgumentError, BlockLookupError, DeferredInitError, TransformError
-from kuai.random import KeylessStream, KeyStream, Stream, streaming
+from kuai.random import KeylessStream, KeyStream, Stream, current_stream, streaming
 
 
 class Unbound(BaseException):  # a signal between traces that no forward may catch
@@ -42,9 +42,35 @@ def bound_call(
 ) -> tuple[Any, dict[Holder, jax.Array]]:
     """Call `function` with holders bound to `values`: (its result, what it wrote)."""
     scope = Scope(dict(values), missing)
-    with scoped(scope), streaming(stream) if stream else nullcontext():
+    if stream is not None:
+        with scoped(scope), streaming(stream):
+            return function(), scope.writes()
+    with scoped(scope), _counting(scope):
         result = function()
     return result, scope.writes()
+
+
+class _KeyCount:
+    """Stands among what was written for the count of random keys, where a loop decides it."""
+
+
+KEY_COUNT: Any = _KeyCount()
+
+
+@contextmanager
+def _counting(scope: Scope) -> Iterator[None]:
+    """Let the count of keys come out as something written: a tracer of it must not stay behind."""
+    stream = current_stream()
+    if stream is None:
+        yield
+        return
+    with stream.starting_at(stream.count()):
+        yield
+        draws, count = stream.draws, stream.count() if stream.moved else None
+    if count is None:
+        stream.draws += draws
+    else:
+        scope.write(KEY_COUNT, count)
 
 
 def commit(writes: dict[Holder, jax.Array]) -> None:
@@ -54,6 +80,10 @@ def commit(writes: dict[Holder, jax.Array]) -> None:
         TransformError: a tracer of a raw JAX transform would be stored; nothing has changed then.
     """
     scope = context.scope
+    count = writes.pop(KEY_COUNT, None)
+    stream = current_stream()
+    if count is not None and stream is not None:
+        stream.move(count)
     if scope is not None:
         for holder, value in writes.items():
             scope.write(holder, value)

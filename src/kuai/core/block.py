@@ -90,7 +90,7 @@ class Block(Tree):
         compiled = self._kuai.compiled
         if compiled is not None:
             return compiled(inputs, keywords)
-        return calling.plain(self, inputs, keywords)
+        return calling.uncompiled(self, inputs, keywords)
 
     # ---- modes and hooks
 
@@ -287,11 +287,11 @@ class Block(Tree):
     @property
     def hybridized(self) -> bool:
         """Whether calls of this block are compiled."""
-        return self._kuai.compiled is not None
+        return isinstance(self._kuai.hybrid, dict)
 
     def _kuai_compile(self) -> None:
         compile_block = extensions.registered.compile_block
-        active = self._kuai.hybrid is not None and compile_block is not None
+        active = self.hybridized and compile_block is not None
         self._kuai.compiled = (
             compile_block(self, self._kuai.hybrid) if active and compile_block else None
         )
@@ -326,7 +326,7 @@ class Block(Tree):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if self._kuai.hybrid is not None:
+        if self.hybridized:
             self._kuai_compile()
 
     def __repr__(self) -> str:

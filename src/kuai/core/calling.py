@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kuai.core import initialize
+from kuai.core import extensions, initialize
 from kuai.core.context import context, entered, epoch, following
 from kuai.core.hooks import changed_inputs, changed_output
 from kuai.core.modes import pinned_mode
@@ -18,6 +18,16 @@ from kuai.core.operator import run_operator
 from kuai.core.parameter import Holder
 from kuai.core.tree import here, members, path_of
 from kuai.errors import ArgumentError, BlockNotReadyError, RegistrationError
+
+
+def uncompiled(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Run a block that nobody told to compile. It begins to compile by itself, if it is outermost."""
+    if block._kuai.hybrid == "auto" and extensions.compiles_by_itself():
+        compile_block = extensions.registered.compile_block
+        assert compile_block is not None  # noqa: S101  # compiles_by_itself says so
+        block._kuai.compiled = compile_block(block, None)
+        return block._kuai.compiled(inputs, keywords)
+    return plain(block, inputs, keywords)
 
 
 def plain(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

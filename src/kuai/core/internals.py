@@ -22,7 +22,7 @@ class Internals:
         slots: name → holder, or tuple with holders in it: what is read through `__getattr__`.
         mode: pinned mode.
         before, after: forward hooks.
-        hybrid: options of `hybridize`; None: not hybridized.
+        hybrid: options of `hybridize`; "auto": none was called; None: plain Python.
         compiled: what runs the block compiled.
         building: whether its `__init__` is under way.
         sources: while building, (name, container, its items when it was assigned).
@@ -52,7 +52,7 @@ class Internals:
         self.mode: Mode = "auto"
         self.before: tuple[Callable[..., Any], ...] = ()
         self.after: tuple[Callable[..., Any], ...] = ()
-        self.hybrid: dict[str, Any] | None = None
+        self.hybrid: dict[str, Any] | str | None = "auto"
         self.compiled: Callable[..., Any] | None = None
         self.building = True
         self.sources: list[tuple[str, Any, list[Any]]] = []

@@ -34,11 +34,16 @@ def _compile_block(block: Any, options: dict[str, Any] | None) -> Callable[..., 
     return Compiled(call, (block,), name, checked).call
 
 
-def _compile_transform(transform: Callable[..., Any]) -> Compiled:
+def _compile_transform(transform: Callable[..., Any], by_itself: bool) -> Compiled:
     """A transform of blocks, compiled; one cache for all blocks, which are among its arguments."""
-    return Compiled(transform, (), transform.__name__, Options())
+    return Compiled(transform, (), transform.__name__, None if by_itself else Options())
+
+
+def _compile_function(function: Callable[..., Any], name: str) -> Compiled:
+    return Compiled(function, (), name)
 
 
 extensions.registered.make_trace = lambda: Trace(Options(), Guards(), follow)
 extensions.registered.compile_block = _compile_block
+extensions.registered.compile_function = _compile_function
 extensions.registered.compile_transform = functools.cache(_compile_transform)

@@ -23,6 +23,7 @@ import numpy as np
 
 from kuai.core.binding import Unbound
 from kuai.core.context import FORCED, TRAINING, context, entered, epoch, following
+from kuai.core.extensions import compiles_by_itself
 from kuai.core.initialize import make_ready, materialize, named_below
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
@@ -110,18 +111,23 @@ class Compiled:
     # ---- the slow path
 
     def _slow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._auto and (context.scope is not None or context.stack):
+        if self._auto and not compiles_by_itself():
             return self._call(*args, **kwargs)
         arrays: list[Any] = []
         nodes: list[Node] = []
         template = split((args, kwargs), arrays, nodes=nodes)
-        if self._auto and self._is_first(template, arrays):
+        if self._auto and self._stays_plain(template, arrays, nodes):
             return self._call(*args, **kwargs)
         with self._lock:
             try:
                 return self._run(template, arrays, nodes, args, kwargs)
             except Exception as error:  # noqa: BLE001  # raised again, unless it may be told
                 return self._failed(error, args, kwargs)
+
+    def _stays_plain(self, template: Template, arrays: list[Any], nodes: list[Any]) -> bool:
+        """Whether a call that compiles by itself does not do so now."""
+        off = any(node._kuai.hybrid is None for node in nodes)
+        return off or self._is_first(template, arrays)
 
     def _is_first(self, template: Template, arrays: list[Any]) -> bool:
         """Whether this signature was never called: a single call does not pay for compiling."""

@@ -27,6 +27,7 @@ import numpy as np
 from kuai.core.parameter import Holder
 from kuai.core.tree import Node
 from kuai.core.watched import WatchedDict, WatchedList, WatchedSet
+from kuai.errors import MutationError
 from kuai.hybrid.leaves import is_traced
 
 ABSENT = object()
@@ -209,6 +210,21 @@ class Guards:
                 mine.add(name, value)
         self._others.update(other._others)
         self._kept += other._kept
+
+    def check_unchanged(self) -> None:
+        """After a trace: what it read must be what it was, or the trace itself changed it.
+
+        Raises:
+            MutationError: it did; lists, dicts and sets have their items back.
+        """
+        reason = self.reason()
+        if reason is not None:
+            self.restore()
+            raise MutationError(
+                f"forward changes something outside itself: {reason} while it was compiled, which "
+                "would happen once, not on every call; keep it in kuai.State on a block, or return "
+                "it"
+            )
 
     def restore(self) -> None:
         """Give lists, dicts and sets the items back that they had."""

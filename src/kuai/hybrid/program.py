@@ -24,7 +24,6 @@ from kuai.core.context import context, entered
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
 from kuai.core.tree import Node, walk
-from kuai.errors import MutationError
 from kuai.hybrid.following import follow
 from kuai.hybrid.guards import Guards
 from kuai.hybrid.reports import Check, Report
@@ -214,19 +213,8 @@ class Program:
         return _packed(output, writes, stream)
 
     def _keep(self, trace: Trace) -> None:
-        """Take over what a whole trace has recorded.
-
-        Raises:
-            MutationError: the trace changed something that outlives the call.
-        """
-        reason = trace.guards.reason()
-        if reason is not None:
-            trace.guards.restore()
-            raise MutationError(
-                f"forward changes something outside itself: {reason} while it was compiled, which "
-                "would happen once, not on every call; keep it in kuai.State on a block, or return "
-                "it"
-            )
+        """Take over what a whole trace has recorded."""
+        trace.guards.check_unchanged()
         self.guards.merge(trace.guards)
         self.prints = self.prints or trace.prints
         self.traces.append(trace)

@@ -134,7 +134,7 @@ class Engine:
         while True:
             plan = self.plan_now()
             program = self._program(self._key(key), plan, treedef)
-            reserved = program.draws * steps
+            reserved = max(program.draws, 0) * steps
             ticket, array = self.keys.lend(reserved)
             state: Any = self._state
             results: list[Any] = []
@@ -162,6 +162,8 @@ class Engine:
     def _program(self, key: Any, plan: Plan, treedef: Any) -> Program:
         program: Program | None = plan.programs.get(key)
         self.fresh = program is None
+        if program is not None and not program.guards.hold():
+            program = None
         if program is None:
             state: Any = self._state
             body = Body(self.recipe, plan, treedef, state.treedef, strict=self.compiled)
@@ -184,7 +186,10 @@ class Engine:
     ) -> None:
         extras: Extras | None = result[-1]
         program.draws = 0 if extras is None else extras.about.draws
-        drawn = program.draws and program.draws * (int(result[2]) if len(result) == 4 else 1)
+        if program.draws < 0:
+            drawn = (int(result[0].ticket[1]) - ticket[1]) % 2**32
+        else:
+            drawn = program.draws and program.draws * (int(result[2]) if len(result) == 4 else 1)
         self.keys.settle(ticket, result[0].ticket, reserved, drawn)
 
     def _cannot_run(self, error: BaseException) -> None:

@@ -11,6 +11,9 @@ import jax.numpy as jnp
 
 from kuai.core.binding import Unbound
 from kuai.core.context import entered
+from kuai.hybrid.following import follow
+from kuai.hybrid.guards import Guards
+from kuai.hybrid.trace import Options, Trace
 from kuai.train import measure
 from kuai.train.step import LIMIT, About, Body, Carry, Extras
 
@@ -45,12 +48,14 @@ class Program:
     Attributes:
         draws: keys that a step draws, as far as known.
         most: steps that `many` takes at a time.
+        guards: what its traces read from outside.
     """
 
     def __init__(self, body: Body, *, training: bool, forced: bool) -> None:
         self.body = body
         self.draws = 0
         self.most = LIMIT
+        self.guards = Guards()
         self._mode = {"training": training, "forced": forced}
         self.one: Any = jax.jit(self._one, donate_argnums=0)
         self.many: Any = jax.jit(self._many, donate_argnums=0, static_argnums=6)
@@ -107,11 +112,14 @@ class Program:
 
     @contextmanager
     def _tracing(self) -> Iterator[None]:
-        with entered(compiling=True, inline=True, visited={}, **self._mode):
+        trace = Trace(Options(), Guards(), follow)
+        with entered(compiling=True, inline=True, visited={}, trace=trace, **self._mode):
             yield
             outside = self.body.outside()
         if outside:
             raise Unbound([], outside)
+        trace.guards.check_unchanged()
+        self.guards.merge(trace.guards)
 
 
 class EagerProgram(Program):

@@ -83,6 +83,10 @@ jax.tree_util.register_pytree_node(
 class Body:
     """The step itself.
 
+    Attributes:
+        extra: the holders outside the plan that a step writes.
+        draws: keys that a step draws; -1: only its carry tells.
+
     Args:
         recipe: net, optimizer, loss and metrics.
         plan: of the net.
@@ -109,11 +113,11 @@ class Body:
         (loss, (output, written)), gradients = jax.value_and_grad(run, has_aux=True)(
             carry.parameters
         )
-        after, stream = finish(written)
+        after, stream, count = finish(written)
         new = Carry(
             *self._updated(carry, gradients, loss, after),
             [after.pop(h, old) for h, old in zip(self.plan.states, carry.states, strict=True)],
-            carry.ticket + jnp.array([0, stream.draws], jnp.uint32),
+            jnp.stack([carry.ticket[0], count]),
             measure.updated(
                 self.recipe.metrics, carry.sums, output, parts(self._batch(leaves)).target
             ),
@@ -121,7 +125,7 @@ class Body:
         finite = jnp.isfinite(loss)
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, carry)
         kept = kept._replace(ticket=new.ticket)  # so that the host can count keys without waiting
-        self.extra, self.draws = list(after), stream.draws
+        self.extra, self.draws = list(after), -1 if stream.moved else stream.draws
         return kept, loss, finite, list(after.values())
 
     def _objective(self, carry: Carry, rest: Any, extras: Any, leaves: Any) -> tuple[Any, Any]:
@@ -135,9 +139,13 @@ class Body:
             call = lambda: self._forward(leaves)  # noqa: E731  # a name for the line below
             (loss, output), writes = bound_call(call, bound, stream=stream, missing=missing)
             written[:] = writes
-            return loss, (output, list(writes.values()))
+            return loss, (output, (list(writes.values()), stream.count()))
 
-        return run, lambda values: (dict(zip(written, values, strict=True)), stream)
+        def finish(found: Any) -> Any:
+            values, count = found
+            return dict(zip(written, values, strict=True)), stream, count
+
+        return run, finish
 
     def _bound(self, values: Any, carry: Carry, rest: Any, extras: Any) -> dict[Holder, jax.Array]:
         plan = self.plan
