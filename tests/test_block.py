@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import re
 import weakref
+from collections import UserList
 
 import jax
 import jax.numpy as jnp
@@ -209,7 +210,7 @@ def test_a_class_that_changes_is_seen_and_a_new_class_disturbs_nobody():
     class Child(Scaled):
         pass
 
-    traces: list[int] = []
+    traces: UserList[int] = UserList()  # a library's object: kuai lets it be
     net, x = Child().hybridize(), jnp.asarray(1.0)
     assert (float(net(x)), float(net(x))) == (2, 2)
     before = len(traces)

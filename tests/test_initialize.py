@@ -18,6 +18,7 @@ from kuai.errors import (
     DeferredInitError,
     DtypeError,
     ForwardNotDefinedError,
+    HybridizeWarning,
     ShapeError,
 )
 
@@ -467,7 +468,8 @@ def test_side_effects_happen_once_a_call(capsys):
     net(X)
     assert (net.calls, int(net.count)) == (1, 1)
     assert capsys.readouterr().out == "forward (2, 3)\n"
-    net(X)
+    with pytest.warns(HybridizeWarning, match=r"self\.calls"):
+        net(X)
     assert (net.calls, int(net.count)) == (2, 2)
     assert capsys.readouterr().out == "forward (2, 3)\n"
 

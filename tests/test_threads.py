@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import UserList
 from concurrent.futures import ThreadPoolExecutor
 
 import jax.numpy as jnp
@@ -45,7 +46,7 @@ def test_calls_from_many_threads_while_others_trace():
 
 
 def test_one_trace_for_each_signature():
-    traces = []
+    traces = UserList()  # a library's object: kuai lets it be
 
     def counted(x):
         traces.append(x.shape)

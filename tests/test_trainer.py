@@ -224,14 +224,25 @@ class Halving(kuai.Block):
         return x
 
 
-def test_branching_on_values_trains_uncompiled_and_says_so_compiled():
+def test_branching_on_values_trains_compiled_as_it_does_uncompiled():
     batch = jnp.ones((2, 2)), jnp.ones((2, 2))
-    with pytest.raises(kuai.errors.HybridizeError, match=r"branches .* compile=False\) trains it"):
-        kuai.Trainer(Halving(), optax.sgd(0.1), kuai.losses.mse).step(batch)
-    net = Halving()
-    trainer = kuai.Trainer(net, optax.sgd(0.1), kuai.losses.mse, compile=False)
-    first = float(trainer.step(batch).loss)
-    assert float(trainer.step(batch).loss) < first
+    losses = []
+    for compiled in (True, False):
+        net = Halving().initialize(sample=batch[0], seed=1)
+        trainer = kuai.Trainer(net, optax.sgd(0.1), kuai.losses.mse, compile=compiled)
+        losses.append([float(trainer.step(batch).loss) for _ in range(4)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
+    assert losses[0][-1] < losses[0][0]
+
+
+def test_what_cannot_be_compiled_says_how_to_train_it():
+    class Deciding(Halving):
+        def forward(self, x):
+            return super().forward(x) * float(x.sum())
+
+    batch = jnp.ones((2, 2)), jnp.ones((2, 2))
+    with pytest.raises(kuai.errors.HybridizeError, match=r"float\(\).* compile=False\) trains it"):
+        kuai.Trainer(Deciding(), optax.sgd(0.1), kuai.losses.mse).step(batch)
 
 
 def test_a_loss_that_is_not_finite_changes_nothing():

@@ -7,7 +7,8 @@ that is an input too: a transform may trace forward more than once, and every tr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -71,8 +72,16 @@ class _Operator:
             "training": context.training,
             "forced": context.forced,
             "inline": True,
-            "trace": context.trace,
         }
+        self._trace = None if context.trace is None else context.trace.fresh()
+
+    @contextmanager
+    def _placed(self) -> Iterator[None]:
+        trace = None if self._trace is None else self._trace.fresh()
+        with entered(trace=trace, **self._place):
+            yield
+        if trace is not None:
+            trace.close()
 
     def __call__(self, values: dict[str, jax.Array], inputs: list[jax.Array], key: Any) -> Any:
         function = jax.custom_vjp(lambda *primals: self._forward(*primals)[0])
@@ -85,7 +94,7 @@ class _Operator:
     def _forward(self, values: dict[str, jax.Array], inputs: list[jax.Array], key: Any) -> Any:
         args, kwargs = self._join(inputs)
         stream = random.KeylessStream(_KeyWanted()) if key is None else random.KeyStream(key)
-        with entered(**self._place):
+        with self._placed():
             result, writes = bound_call(
                 lambda: following(self._block.forward)(*args, **kwargs), self._bound(values), stream=stream
             )
@@ -95,7 +104,7 @@ class _Operator:
 
     def _backward(self, saved: Any, gradient: Any) -> Any:
         values, residuals, inputs, key = saved
-        with entered(**self._place):
+        with self._placed():
             returned, _ = bound_call(
                 lambda: following(self._block.backward)(residuals, gradient[0]), self._bound(values)
             )

@@ -13,10 +13,10 @@ from typing import Any
 
 from kuai.core import calling, extensions
 from kuai.hybrid.cache import Compiled
-from kuai.hybrid.function import hybrid
-from kuai.hybrid.options import checked_options
-from kuai.hybrid.guards import Guards
 from kuai.hybrid.following import follow
+from kuai.hybrid.function import hybrid
+from kuai.hybrid.guards import Guards
+from kuai.hybrid.options import checked_options
 from kuai.hybrid.trace import Options, Trace
 
 __all__ = ["hybrid"]

@@ -86,8 +86,8 @@ _WHAT: dict[type, tuple[type[HybridizeError], str, str]] = {
     ),
     jax.errors.UnexpectedTracerError: (
         HybridizeError,
-        "a value made inside a loop, a branch, jax.lax.scan, cond or jax.checkpoint is kept "
-        "outside it",
+        "a value made inside a loop, a branch, jax.lax.scan, cond or jax.checkpoint is kept in a "
+        "State outside it, or in a variable",
         "return it from the inner function and assign it outside",
     ),
 }

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from kuai.core.initialize import CONCRETIZATION
-from kuai.errors import HybridizeError, RaiseError
+from kuai.errors import BranchError, HybridizeError, RaiseError
 from kuai.hybrid import reports
 from kuai.hybrid.branch import and_, branch, choose, not_, or_, truth
 from kuai.hybrid.calls import call, decide, in_, is_, is_not, iterate, not_in
@@ -24,7 +24,6 @@ from kuai.hybrid.repeat import each, repeat
 from kuai.hybrid.text import joined_text
 from kuai.hybrid.trace import Staged, current
 from kuai.hybrid.undefined import NOTHING, Nothing, Undefined, used
-from kuai.errors import BranchError
 
 Thunk = Callable[[], Any]
 

@@ -217,6 +217,7 @@ class Program:
         trace.guards.check_unchanged()
         self.guards.merge(trace.guards)
         self.prints = self.prints or trace.prints
+        trace.close()
         self.traces.append(trace)
 
 

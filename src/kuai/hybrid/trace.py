@@ -70,6 +70,15 @@ class Trace:
     prints: bool = False
     _made: dict[int, tuple[Any, int]] = field(default_factory=dict)
 
+    def fresh(self) -> Trace:
+        """Another trace with the same guards, for what is traced later."""
+        return Trace(self.options, self.guards, self.follow)
+
+    def close(self) -> None:
+        """Let go of everything that holds tracers."""
+        self._made.clear()
+        self.attributes.clear()
+
     def made(self, value: Any) -> Any:
         """Note that a container or object was made here, at this depth."""
         self._made[id(value)] = value, self.depth

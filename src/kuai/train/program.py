@@ -119,6 +119,7 @@ class Program:
         if outside:
             raise Unbound([], outside)
         trace.guards.check_unchanged()
+        trace.close()
         self.guards.merge(trace.guards)
 
 
