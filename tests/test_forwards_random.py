@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, event, given, note, settings
+from hypothesis import HealthCheck, Phase, assume, event, given, note, settings
 
 import kuai
 from tests.forwards import numpy_run
@@ -29,7 +29,11 @@ TOLERANCE: Any = {"rtol": 1e-4, "atol": 1e-4}
 GRADIENT_OF_EVERY = 3  # programs: compiling a gradient takes several times a value's time
 done: set[str] = set()
 
-drawing = settings(database=None, suppress_health_check=[HealthCheck.too_slow])
+drawing = settings(
+    database=None,
+    phases=[Phase.generate, Phase.shrink],  # explaining a failure would compile hundreds more
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 @pytest.fixture(scope="module")
