@@ -21,8 +21,8 @@ from kuai.errors import HybridizeError
 from tests.forwards import CASES, FAMILIES, REFUSED, WORKING, branches, carries, numpy_run
 from tests.forwards.case import BASE, WEIGHT, Case
 
-# float32 rounds by 6e-8 an operation. Eager kuai keeps half of these against NumPy; the other half is
-# for the elementary functions of other machines.
+# float32 rounds by 6e-8 an operation. Eager kuai keeps half of these against NumPy; the other half
+# is for the elementary functions of other machines.
 VALUE: Any = {"rtol": 1e-6, "atol": 1e-6}
 GRADIENT: Any = {"rtol": 5e-6, "atol": 5e-6}
 W = jnp.asarray(WEIGHT, jnp.float32)

@@ -86,9 +86,12 @@ def check_values(forward: Any) -> None:
         assert_close(compiled(*as_float32(inputs)), expected)
 
 
+def gradient_of(forward: Any) -> Any:
+    return kuai.grad(lambda a, b: total(forward(a, b)), wrt=(0, 1))
+
+
 def check_gradients(forward: Any) -> None:
-    eager = kuai.grad(lambda a, b: total(forward(a, b)), wrt=(0, 1))
-    compiled = kuai.hybrid(eager)
+    eager, compiled = gradient_of(forward), kuai.hybrid(gradient_of(kuai.hybrid(forward)))
     for inputs in INPUTS:
         expected = eager(*as_float32(inputs))
         assert_close(expected, numpy_run.gradients(forward, *inputs))
