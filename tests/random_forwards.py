@@ -1,8 +1,8 @@
-"""Random forwards as source text: nested ifs, whiles and fors over a, b (arrays) and n (an int).
+"""Random forwards as source text: nested ifs, whiles and fors over arrays a, b and an int n.
 
-Every program ends: each `while` counts its trips, and a loop runs at most `TRIPS` times, or as often
-as an array has rows. Values stay small: each assignment is bounded or contracts. So whatever is
-drawn can be run and differentiated.
+Every program ends: each `while` counts its trips, and a loop runs at most `TRIPS` times, or as
+often as an array has rows. Values stay small: each assignment is bounded or contracts. So whatever
+is drawn can be run and differentiated.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Writer:
         self.lines: list[str] = []
         self.left = statements
         self.names = 0
+        self.loops = 0  # around the line that is being written
 
     def pick(self, *choices: Any) -> Any:
         return self.draw(st.sampled_from(choices))
@@ -105,43 +106,49 @@ class Writer:
 
     # ---- statements
 
-    def block(self, depth: int, *, in_loop: bool) -> None:
+    def block(self, depth: int) -> None:
         """One statement or more, and perhaps a jump out."""
         for _ in range(self.pick(2, 1, 3)):
-            self.statement(depth, in_loop=in_loop)
-        if depth > 0 and self.pick(False, False, False, True):
-            self.write(depth, self.jump(in_loop))
+            self.statement(depth)
+        if self.pick(False, False, False, True):
+            self.write(depth, self.jump())
 
-    def statement(self, depth: int, *, in_loop: bool) -> None:
+    def loop_body(self, depth: int) -> None:
+        self.loops += 1
+        self.block(depth)
+        self.loops -= 1
+        if self.pick(False, False, True):
+            self.write(depth - 1, "else:")
+            self.assignment(depth)
+
+    def statement(self, depth: int) -> None:
         self.left -= 1
-        if depth == self.depth or self.left < 0:
-            return self.assignment(depth)
-        writers = [self.assignment, self.branch, self.while_loop, self.for_loop]
-        if in_loop:
-            writers.append(self.guarded_jump)
-        chosen = self.pick(*writers)
-        return chosen(depth, in_loop=in_loop) if chosen == self.branch else chosen(depth)
+        writers = [self.assignment]
+        if depth < self.depth and self.left >= 0:
+            writers += [self.branch, self.while_loop, self.for_loop]
+            writers += [self.guarded_jump] * (self.loops > 0)
+        self.pick(*writers)(depth)
 
     def assignment(self, depth: int) -> None:
         self.write(depth, self.pick(*ASSIGNMENTS))
 
-    def jump(self, in_loop: bool) -> str:
+    def jump(self) -> str:
         result = f"return {self.pick(*RESULTS)}"
-        return str(self.pick("break", "continue", result)) if in_loop else result
+        return str(self.pick("break", "continue", result)) if self.loops else result
 
     def guarded_jump(self, depth: int) -> None:
         self.write(depth, f"if {self.condition()}:")
-        self.write(depth + 1, self.jump(in_loop=True))
+        self.write(depth + 1, self.jump())
 
-    def branch(self, depth: int, *, in_loop: bool = False) -> None:
+    def branch(self, depth: int) -> None:
         self.write(depth, f"if {self.condition()}:")
-        self.block(depth + 1, in_loop=in_loop)
+        self.block(depth + 1)
         if self.maybe():
             self.write(depth, f"elif {self.condition()}:")
-            self.block(depth + 1, in_loop=in_loop)
+            self.block(depth + 1)
         if self.maybe():
             self.write(depth, "else:")
-            self.block(depth + 1, in_loop=in_loop)
+            self.block(depth + 1)
 
     def while_loop(self, depth: int) -> None:
         count = self.name("k")
@@ -150,8 +157,7 @@ class Writer:
         head = self.pick("{0} and ({1})", "({1}) and {0}", "{0} and (s := jnp.sum(a)) > -0.877")
         self.write(depth, f"while {head.format(enough, stop)}:")
         self.write(depth + 1, f"{count} += 1")
-        self.block(depth + 1, in_loop=True)
-        self.otherwise(depth)
+        self.loop_body(depth + 1)
 
     def for_loop(self, depth: int) -> None:
         names = {letter: self.name(letter[0]) for letter in ("i", "row", "other")}
@@ -161,13 +167,7 @@ class Writer:
         for letter, use in (("{i}", "n += {i}"), ("{row}", "a = a - {row} * 0.19")):
             if letter in head and self.maybe():
                 self.write(depth + 1, use.format(**names))
-        self.block(depth + 1, in_loop=True)
-        self.otherwise(depth)
-
-    def otherwise(self, depth: int) -> None:
-        if self.pick(False, False, True):
-            self.write(depth, "else:")
-            self.assignment(depth + 1)
+        self.loop_body(depth + 1)
 
 
 @st.composite

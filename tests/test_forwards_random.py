@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, event, given, note, settings
+from hypothesis import HealthCheck, Phase, assume, event, given, note, settings
 
 import kuai
 from tests.forwards import numpy_run
@@ -24,12 +24,16 @@ INPUTS = [
     (np.array([0.91, 0.44, -0.17]), np.array([-0.63, 0.12, 0.71])),
     (np.array([-0.51, -0.94, 0.27]), np.array([0.33, -1.22, 0.41])),
 ]
-# `steady` leaves gains below 100: float32's rounding of 6e-8 an operation, some 50 of them a path.
-TOLERANCE: Any = {"rtol": 1e-4, "atol": 1e-4}
+# `steady` leaves gains below 100 to float32's rounding; several hundred programs keep this.
+TOLERANCE: Any = {"rtol": 1e-5, "atol": 1e-5}
 GRADIENT_OF_EVERY = 3  # programs: compiling a gradient takes several times a value's time
 done: set[str] = set()
 
-drawing = settings(database=None, suppress_health_check=[HealthCheck.too_slow])
+drawing = settings(
+    database=None,
+    phases=[Phase.generate, Phase.shrink],  # explaining a failure would compile hundreds more
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +86,12 @@ def check_values(forward: Any) -> None:
         assert_close(compiled(*as_float32(inputs)), expected)
 
 
+def gradient_of(forward: Any) -> Any:
+    return kuai.grad(lambda a, b: total(forward(a, b)), wrt=(0, 1))
+
+
 def check_gradients(forward: Any) -> None:
-    eager = kuai.grad(lambda a, b: total(forward(a, b)), wrt=(0, 1))
-    compiled = kuai.hybrid(eager)
+    eager, compiled = gradient_of(forward), kuai.hybrid(gradient_of(kuai.hybrid(forward)))
     for inputs in INPUTS:
         expected = eager(*as_float32(inputs))
         assert_close(expected, numpy_run.gradients(forward, *inputs))
