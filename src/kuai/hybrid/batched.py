@@ -46,13 +46,14 @@ def storing(trip: Trip, options: LoopOptions) -> Callable[..., tuple[Arrays, jax
 
     @custom_vmap
     def run(constants: Arrays, carry: Arrays) -> tuple[Arrays, jax.Array, Stored]:
-        last, stored = store(trip, room_for(carry, options), constants, carry)
+        room = room_for(trip, options, constants, carry)
+        last, stored = store(trip, room, constants, carry)
         return last, stored.trips, stored
 
     @run.def_vmap
     def rule(size: int, batched: list[Flags], constants: Arrays, carry: Arrays) -> Any:
-        example = [_first(value, b) for value, b in zip(carry, batched[1], strict=True)]
-        nothing = empty_store(room_for(example, options), example)
+        example = [_examples(*pair) for pair in zip((constants, carry), batched, strict=True)]
+        nothing = empty_store(room_for(trip, options, *example), example[1])
         run = jax.vmap(partial(plain, trip, options), in_axes=_axes(batched), axis_size=size)
         result = *run(constants, carry), nothing
         return result, (*_all(result[:2], True), _all(nothing, False))
@@ -67,7 +68,7 @@ def unwinding(trip: Trip, options: LoopOptions) -> Callable[..., tuple[Arrays, A
     def run(
         constants: Arrays, carry: Arrays, stored: Stored, cotangents: Arrays
     ) -> tuple[Arrays, Arrays]:
-        room = room_for(carry, options)
+        room = room_for(trip, options, constants, carry)
         return unwind(trip, room, constants, carry, stored, cotangents)
 
     @run.def_vmap
@@ -94,8 +95,12 @@ def _all(tree: Any, flag: bool) -> Any:
     return jax.tree.map(lambda _: flag, tree)
 
 
-def _first(value: jax.Array, batched: bool) -> jax.Array:
-    return value[0] if batched else value
+def _examples(values: Arrays, batched: Flags) -> list[Any]:
+    """The shapes and dtypes of one example."""
+    return [
+        jax.ShapeDtypeStruct(value.shape[1:] if b else value.shape, value.dtype)
+        for value, b in zip(values, batched, strict=True)
+    ]
 
 
 def _filled(size: int, batched: Flags, values: Arrays) -> Arrays:

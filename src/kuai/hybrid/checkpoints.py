@@ -2,14 +2,14 @@
 
 The memory is set when the program is compiled; the number of trips is known only when it runs.
 
-- The **ring** holds the last carries: carry n stands in row n mod the size of the ring.
-- The **marks** are carries further back. Going forward, one is kept every `stride` trips; when half
-  of the rows are in use every second mark is dropped and the stride doubles, so that the rows never
-  run out and the other half is free for the way back.
+- The **ring** holds the last carries: that before trip n stands in row n mod the size of the ring.
+  It holds only the values that the gradient of a trip reads.
+- The **marks** are whole carries further back. One is kept every `stride` trips; when half of the
+  rows are in use every second mark is dropped and the stride doubles. So the rows never run out,
+  and the other half is free for the way back.
 
 So a loop no longer than the ring repeats nothing, and one up to ring × marks / 2 repeats each trip
-once. Invariant: `places[i]` is the trip before which mark i was the carry, or -1 where row i is
-free; every place lies before the trips still to be gone back through; trip 0 keeps its mark.
+once. Invariant: mark i is the carry before trip i × stride.
 
 Rows must be filled when they are made, which a short loop pays for, and a trip that is repeated
 costs a third more. So the ring of small carries has some hundred rows, not the whole budget.
@@ -22,14 +22,16 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from kuai.hybrid.trips import Arrays, Trip
+from kuai.hybrid.trips import Arrays, Trip, pick, read_by_pull
 
 RING_BYTES = 128 * 2**10  # filled in a few microseconds
 LEAST_ROWS = 8  # whatever the budget
 LEAST_RING = 16  # where the budget admits it
 MOST_MARKS = 64
+NO_END = np.int32(2**31 - 1)
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,19 @@ class LoopOptions:
 
 
 class Room(NamedTuple):
-    """Rows for carries. Without marks the ring holds every carry that the loop can have."""
+    """Rows for carries.
 
+    Args:
+        kept: which values of a carry the ring holds.
+        ring: rows of the ring.
+        marks: how many marks there may be; none if the ring holds all that is read.
+        end: the trip at which the loop stops, whatever its condition.
+    """
+
+    kept: tuple[bool, ...]
     ring: int
     marks: int
+    end: np.int32 = NO_END
 
     def row(self, trips: jax.Array) -> jax.Array:
         """Where the ring holds the carry before a trip."""
@@ -58,59 +69,90 @@ class Room(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """Rows of carries, the trips of the marks, and the number of trips made."""
+    """Rows of the ring and of the marks, how many marks, their stride, how many trips."""
 
     ring: Arrays
     marks: Arrays
-    places: jax.Array
+    used: jax.Array
+    stride: jax.Array
     trips: jax.Array
 
 
 Going: TypeAlias = tuple[Arrays, jax.Array, jax.Array, Arrays]  # carry, condition, trips, ring
-Stretch: TypeAlias = tuple[Going, Arrays, jax.Array, jax.Array]  # …, marks, places, stride
+Marking: TypeAlias = tuple[Going, Arrays, jax.Array]  # …, marks, used
+Level: TypeAlias = tuple[Going, Arrays, jax.Array, jax.Array]  # …, marks, used, stride
 
 
-def room_for(carry: Arrays, options: LoopOptions) -> Room:
+def room_for(trip: Trip, options: LoopOptions, constants: Arrays, carry: Arrays) -> Room:
+    """The rows for a carry; of constants and carry only shapes and dtypes are read."""
+    kept = tuple(read_by_pull(trip, constants, carry))
     if options.bound is not None:
-        return Room(options.bound, 0)
-    size = max(1, sum(value.size * value.dtype.itemsize for value in carry))
-    rows = max(LEAST_ROWS, options.memory // size)
-    ring = _power_of_two(min(rows // 2, max(LEAST_RING, RING_BYTES // size)))
-    return Room(ring, min(MOST_MARKS, ring, rows - ring))
+        return Room(kept, options.bound, 0, np.int32(options.bound))
+    if not any(kept):
+        return Room(kept, 0, 0)
+    rows = max(LEAST_ROWS, options.memory // _bytes(carry))
+    wanted = max(LEAST_RING, RING_BYTES // _bytes(pick(kept, carry)))
+    ring = 1 << (min(rows // 2, wanted).bit_length() - 1)  # a power of two
+    return Room(kept, ring, min(MOST_MARKS, ring, rows - ring))
 
 
-def _power_of_two(number: int) -> int:
-    """The largest that is not above the number."""
-    return 1 << (number.bit_length() - 1)
+def _bytes(values: Arrays) -> int:
+    return max(1, sum(value.size * value.dtype.itemsize for value in values))
 
 
 def empty_store(room: Room, carry: Arrays) -> Stored:
-    places = jnp.full(room.marks, -1, jnp.int32)
-    return Stored(_rows(carry, room.ring), _rows(carry, room.marks), places, jnp.int32(0))
+    ring = _rows(pick(room.kept, carry), room.ring)
+    # The way back writes one more mark than it keeps.
+    marks = _rows(carry, room.marks + 1) if room.marks else []
+    return Stored(ring, marks, jnp.int32(0), jnp.int32(room.ring // 2), jnp.int32(0))
 
 
-def _rows(carry: Arrays, count: int) -> Arrays:
-    return [jnp.zeros((max(1, count), *value.shape), value.dtype) for value in carry]
+def _rows(values: Arrays, count: int) -> Arrays:
+    return [jnp.zeros((max(1, count), *value.shape), value.dtype) for value in values]
 
 
 def store(trip: Trip, room: Room, constants: Arrays, carry: Arrays) -> tuple[Arrays, Stored]:
     """The last carry of a loop, and what `unwind` needs."""
-    ring, marks, places, trips = empty_store(room, carry)
+    ring, marks, used, stride, trips = empty_store(room, carry)
     going = carry, trip.condition(constants, carry), trips, ring
     if not room.marks:
-        carry, _, trips, ring = _while_going(trip, room, constants, jnp.int32(room.ring), going)
-        return carry, Stored(ring, marks, places, trips)
+        carry, _, trips, ring = _while_going(trip, room, constants, jnp.asarray(room.end), going)
+        return carry, Stored(ring, marks, used, stride, trips)
 
-    def stretch(state: Stretch) -> Stretch:
-        going, marks, places, stride = state
-        places, stride = _thinned(places, stride)
-        marks, places = marked(marks, places, going[2], going[0])
+    def level(state: Level) -> Level:
+        going, marks, used, stride = state
+        stride = 2 * stride
+        marks = [_thinned(rows, room.marks // 2) for rows in marks]
+        going, marks, used = _mark_while_going(
+            trip, room, constants, stride, (going, marks, used // 2)
+        )
+        return going, marks, used, stride
+
+    going, marks, used, stride = lax.while_loop(
+        lambda state: state[0][1], level, (going, marks, used, stride)
+    )
+    return going[0], Stored(going[3], marks, used, stride, going[2])
+
+
+def _thinned(rows: jax.Array, used: int) -> jax.Array:
+    """Every second of the rows in use, moved together."""
+    return rows.at[: used // 2].set(rows[:used:2])
+
+
+def _mark_while_going(
+    trip: Trip, room: Room, constants: Arrays, stride: jax.Array, state: Marking
+) -> Marking:
+    """Run on while rows for marks are left, or to the end of the loop."""
+
+    def stretch(state: Marking) -> Marking:
+        going, marks, used = state
+        marks = written(marks, used, going[0])
         going = _while_going(trip, room, constants, going[2] + stride, going)
-        return going, marks, places, stride
+        return going, marks, used + 1
 
-    first = going, marks, places, jnp.int32(room.ring)
-    going, marks, places, _ = lax.while_loop(lambda state: state[0][1], stretch, first)
-    return going[0], Stored(going[3], marks, places, going[2])
+    return lax.while_loop(
+        lambda state: state[0][1] & (state[2] < room.marks // 2), stretch, state
+    )
 
 
 def _while_going(trip: Trip, room: Room, constants: Arrays, stop: jax.Array, going: Going) -> Going:
@@ -118,26 +160,11 @@ def _while_going(trip: Trip, room: Room, constants: Arrays, stop: jax.Array, goi
 
     def step(going: Going) -> Going:
         carry, _, trips, ring = going
-        ring = written(ring, room.row(trips), carry)
+        ring = written(ring, room.row(trips), pick(room.kept, carry))
         carry = trip.step(constants, carry)
         return carry, trip.condition(constants, carry), trips + 1, ring
 
     return lax.while_loop(lambda going: going[1] & (going[2] < stop), step, going)
-
-
-def _thinned(places: jax.Array, stride: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Drop every second mark and double the stride, if half of the rows are in use."""
-    full = jnp.sum(places >= 0, dtype=jnp.int32) >= places.size // 2
-    stride = jnp.where(full, 2 * stride, stride)
-    return jnp.where(full & (places % stride != 0), jnp.int32(-1), places), stride
-
-
-def marked(
-    marks: Arrays, places: jax.Array, trips: jax.Array, carry: Arrays
-) -> tuple[Arrays, jax.Array]:
-    """Keep a carry in a free row."""
-    free = lax.argmin(places, 0, jnp.int32)
-    return written(marks, free, carry), lax.dynamic_update_index_in_dim(places, trips, free, 0)
 
 
 def written(rows: Arrays, index: jax.Array, values: Arrays) -> Arrays:

@@ -6,12 +6,13 @@ so that a trip may be repeated in another trace: in the way back, under vmap, in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr
+from jax.extend.core import ClosedJaxpr, Var
 
 from kuai.hybrid.silence import silenced
 
@@ -44,10 +45,12 @@ class TracedTrip:
     Args:
         test: the condition; its constants stand last.
         body: the step; its constants stand first.
+        pulls: what was traced of the way back, which differs by what is learned from it.
     """
 
     test: ClosedJaxpr
     body: ClosedJaxpr
+    pulls: dict[str, ClosedJaxpr] = field(default_factory=dict, repr=False)
 
     def condition(self, constants: Arrays, carry: Arrays) -> jax.Array:
         own = constants[len(self.body.consts) :]
@@ -61,11 +64,21 @@ class TracedTrip:
         return [i for i in range(len(self.body.consts)) if is_float(constants[i])]
 
     def pull(self, constants: Arrays, carry: Arrays, cotangents: Arrays) -> tuple[Arrays, Arrays]:
-        # A derivative that a person defined may have debug callbacks that the step does not show.
-        traced, shapes = jax.make_jaxpr(self._pull, return_shape=True)(constants, carry, cotangents)
-        leaves = jax.tree.leaves((constants, carry, cotangents))
-        flat = jax.core.eval_jaxpr(silenced(traced).jaxpr, traced.consts, *leaves)
-        return jax.tree.unflatten(jax.tree.structure(shapes), flat)
+        given = [*constants, *carry, *cotangents]
+        traced = self._traced_pull(constants, carry, cotangents)
+        flat = jax.core.eval_jaxpr(traced.jaxpr, traced.consts, *given)
+        learned = len(self.learned(constants))
+        return flat[:learned], flat[learned:]
+
+    def _traced_pull(self, *given: Arrays) -> ClosedJaxpr:
+        key = str(jax.tree.map(jax.typeof, given))
+        if key not in self.pulls:
+            # A derivative that a person defined may print what the step does not.
+            traced = silenced(jax.make_jaxpr(self._pull)(*given))
+            if any(isinstance(value, jax.core.Tracer) for value in traced.consts):
+                return traced
+            self.pulls[key] = traced
+        return self.pulls[key]
 
     def _pull(self, constants: Arrays, carry: Arrays, cotangents: Arrays) -> tuple[Arrays, Arrays]:
         learned = self.learned(constants)
@@ -101,3 +114,23 @@ def spread(places: list[int], new: list[Any], values: list[Any]) -> list[Any]:
     for place, value in zip(places, new, strict=True):
         result[place] = value
     return result
+
+
+def pick(chosen: Sequence[bool], values: Arrays) -> Arrays:
+    return [value for choose, value in zip(chosen, values, strict=True) if choose]
+
+
+def read_by_pull(trip: Trip, constants: Arrays, carry: Arrays) -> list[bool]:
+    """Which values of the carry before a trip the way back through the trip reads.
+
+    A counter is seldom among them, and a linear step reads none. An equation that calls a traced
+    function is taken to read all that it is given.
+    """
+    cotangents = floats(carry)
+    jaxpr = jax.make_jaxpr(trip.pull)(constants, carry, cotangents).jaxpr
+    alive = set(jaxpr.outvars)
+    for equation in reversed(jaxpr.eqns):
+        if not alive.isdisjoint(equation.outvars):
+            alive.update(value for value in equation.invars if isinstance(value, Var))
+    first = len(constants)
+    return [value in alive for value in jaxpr.invars[first : first + len(carry)]]
