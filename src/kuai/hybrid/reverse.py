@@ -43,6 +43,11 @@ def differentiable(
     return run
 
 
+def _arrays(values: Any) -> Arrays:
+    """What was kept, as arrays: JAX hands literals over as they are."""
+    return [jnp.asarray(value) for value in values]
+
+
 def storing(trip: Trip, options: LoopOptions) -> Callable[..., tuple[Arrays, jax.Array, Stored]]:
     run = jax.custom_vjp(batched.storing(trip, options))
 
@@ -55,7 +60,7 @@ def storing(trip: Trip, options: LoopOptions) -> Callable[..., tuple[Arrays, jax
 
 
 def _back(trip: Trip, options: LoopOptions, kept: Kept, cotangents: Any) -> tuple[Any, Any]:
-    constants, carry, stored = kept
+    constants, carry, stored = _arrays(kept[0]), _arrays(kept[1]), kept[2]
     given = [c for c, value in zip(cotangents[0], carry, strict=True) if is_float(value)]
     gradients, back = unwinding(trip, options)(constants, carry, stored, given)
     return _cotangents(trip, constants, gradients), _of_floats(carry, back)
@@ -72,7 +77,7 @@ def unwinding(trip: Trip, options: LoopOptions) -> Callable[..., tuple[Arrays, A
 
 
 def _back_of_back(trip: Trip, options: LoopOptions, kept: Any, cotangents: Any) -> Any:
-    constants, carry, given = kept
+    constants, carry, given = map(_arrays, kept)
     tangent = Tangent(trip.silent(), len(constants), len(carry))
     both_constants, both_carry = [*constants, *cotangents[0]], [*carry, *cotangents[1]]
     last, _, stored = storing(tangent, options)(both_constants, both_carry)
