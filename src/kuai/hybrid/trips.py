@@ -128,7 +128,7 @@ def read_by_pull(trip: Trip, constants: Arrays, carry: Arrays) -> list[bool]:
     """
     cotangents = floats(carry)
     jaxpr = jax.make_jaxpr(trip.pull)(constants, carry, cotangents).jaxpr
-    alive = set(jaxpr.outvars)
+    alive = {value for value in jaxpr.outvars if isinstance(value, Var)}
     for equation in reversed(jaxpr.eqns):
         if not alive.isdisjoint(equation.outvars):
             alive.update(value for value in equation.invars if isinstance(value, Var))
