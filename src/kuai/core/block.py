@@ -263,17 +263,31 @@ class Block(Tree):
     def hybridize(self, active: bool = True, **options: Any) -> Self:
         """Compile this block: from here on one XLA program for each signature of a call.
 
-        A change of anything that forward can read on a block recompiles. Blocks inside need no
-        hybridize of their own.
+        `if`, `while`, `for`, `and`, `assert` and the like may ask arrays: they become part of the
+        program. A change of anything that forward reads, on a block or elsewhere, recompiles.
+        Blocks inside need no hybridize of their own. A block that was never told compiles by
+        itself from the second call of a signature on, where it can be.
 
         Args:
             active: False goes back to plain Python.
+            verify: when the result is compared with plain Python's: "auto" (default), for the
+                first call of a signature that has a branch or loop on arrays; "first", for the
+                first call of every signature; "always"; "never".
+            fallback: what to do with a forward that cannot be compiled: "error" (default), or
+                "eager" to warn once and run it as plain Python.
+            loop_memory: bytes that each loop on arrays may store for its gradient; default 64 MiB.
+                Where they do not suffice, the way back repeats parts of the way there.
+            max_trips: trips after which a loop on arrays stops and the call raises
+                `LoopLimitError`; default None, no limit.
 
         Returns:
             This block.
 
         Raises:
-            HybridizeError: when called, if forward branches in Python on array values.
+            ArgumentError: there is no such option, or it has no such value.
+            HybridizeError: when called, if forward cannot be compiled; the message has the line
+                and a way to write it.
+            LoopLimitError: when called, if a loop passes `max_trips`.
 
         Example:
             >>> net = nn.Dense(2).hybridize()
@@ -283,6 +297,23 @@ class Block(Tree):
         self._kuai.hybrid = options if active else None
         self._kuai_compile()
         return self
+
+    def explain(self) -> Any:
+        """What was compiled of this block, and why; prints as text.
+
+        Returns:
+            An object with every compiled signature: its branches and loops on arrays (file and
+            line, trips in the last call), what it reads from outside, XLA's cost estimate, and the
+            reason for each compilation.
+
+        Example:
+            >>> net = nn.Dense(2).hybridize()
+            >>> y = net(jnp.ones((1, 3)))
+            >>> report = net.explain()
+            >>> report.setting, report.signatures[0].arguments, report.compilations
+            ('hybridized', 'float32[1, 3]', ('a new signature',))
+        """
+        return _registered("explain")(self)
 
     @property
     def hybridized(self) -> bool:

@@ -22,6 +22,7 @@ class Extensions:
         compile_block: block → a callable of (inputs, keywords) that runs the block compiled.
         compile_function: (function, name) → it, compiled by itself where that can be.
         compile_transform: transform of a block → a callable that runs it compiled.
+        explain: block → what was compiled of it, and why.
         summarize: (block, inputs) → an object that prints as a table.
         to_html: block → HTML for notebooks.
         automatic: whether outermost calls compile by themselves.
@@ -31,6 +32,7 @@ class Extensions:
     compile_block: Callable[..., Any] | None = None
     compile_function: Callable[..., Any] | None = None
     compile_transform: Callable[..., Any] | None = None
+    explain: Callable[..., Any] | None = None
     summarize: Callable[..., Any] | None = None
     to_html: Callable[..., Any] | None = None
     automatic: bool = True

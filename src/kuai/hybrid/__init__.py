@@ -14,6 +14,7 @@ from typing import Any
 from kuai.core import calling, extensions
 from kuai.hybrid.cache import Compiled
 from kuai.hybrid.following import follow
+from kuai.hybrid.explain import Explanation, compiled_of, explanation
 from kuai.hybrid.function import hybrid
 from kuai.hybrid.guards import Guards
 from kuai.hybrid.options import checked_options
@@ -45,5 +46,14 @@ def _compile_function(function: Callable[..., Any], name: str) -> Compiled:
 
 extensions.registered.make_trace = lambda: Trace(Options(), Guards(), follow)
 extensions.registered.compile_block = _compile_block
+def _explain_block(block: Any) -> Explanation:
+    internals = block._kuai
+    setting = {None: "plain", "auto": "auto"}.get(
+        internals.hybrid if not isinstance(internals.hybrid, dict) else "", "hybridized"
+    )
+    return explanation(compiled_of(internals.compiled), type(block).__name__, setting)
+
+
+extensions.registered.explain = _explain_block
 extensions.registered.compile_function = _compile_function
 extensions.registered.compile_transform = functools.cache(_compile_transform)

@@ -12,6 +12,7 @@ Invariants a maintainer must not break:
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Callable
@@ -180,12 +181,14 @@ class Compiled:
             fresh = program is None
             if program is None:
                 program = Program(self._call, template, structure.holders, roots, self.options)
+            start = time.perf_counter()
             try:
                 result = self._result(program, tuple(arrays), args, kwargs, fresh)
             except Unbound as unbound:
                 self._extend(unbound)
                 continue
             if fresh:
+                program.compile_s = time.perf_counter() - start
                 structure.programs.setdefault(key, []).insert(0, program)
                 del structure.programs[key][_KEPT_PROGRAMS:]
                 self._count(template, reason)

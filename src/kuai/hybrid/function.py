@@ -9,6 +9,7 @@ from typing import Any
 from kuai.core.tree import Node
 from kuai.errors import ArgumentError
 from kuai.hybrid.cache import Compiled
+from kuai.hybrid.explain import Explanation, compiled_of, explanation
 from kuai.hybrid.options import checked_options
 
 
@@ -55,4 +56,42 @@ def hybrid(
     def run(*args: Any, **kwargs: Any) -> Any:
         return compiled.call(args, kwargs)
 
+    run._kuai_compiled = compiled  # type: ignore[attr-defined]  # for kuai.explain
     return run
+
+
+def explain(function: Any) -> Explanation:
+    """Tell how a block or a function of `kuai.hybrid` runs: what was compiled, and why.
+
+    Args:
+        function: a block, or what `kuai.hybrid` returned.
+
+    Returns:
+        An object that prints: every compiled signature with its branches and loops, the trips they
+        made in the last call, what it reads from outside, XLA's cost estimate, and the reason for
+        each compilation.
+
+    Raises:
+        ArgumentError: it is neither.
+
+    Example:
+        >>> @kuai.hybrid
+        ... def halve(x):
+        ...     while x > 1:
+        ...         x = x / 2
+        ...     return x
+        >>> float(halve(jnp.float32(20.0)))
+        0.625
+        >>> loop = kuai.explain(halve).signatures[0].staged[0]
+        >>> loop.kind, loop.trips
+        ('while', 5)
+    """
+    if isinstance(function, Node):
+        return function.explain()  # type: ignore[attr-defined]  # a Block
+    compiled = compiled_of(function)
+    if compiled is None:
+        raise ArgumentError(
+            "kuai.explain: expected a block or what kuai.hybrid returned, got "
+            f"{type(function).__name__}"
+        )
+    return explanation(compiled, getattr(function, "__qualname__", "function"), "hybridized")

@@ -103,6 +103,8 @@ class Program:
     Attributes:
         guards: what its traces read from outside.
         traces: the records of its traces, one for each shape of the arguments.
+        specs: for each trace the shapes of what the jitted function was given.
+        compile_s: seconds that the last first call took, tracing and compiling included.
     """
 
     def __init__(
@@ -121,7 +123,10 @@ class Program:
         self.traces: list[Trace] = []
         self._options = options
         self._call = call
-        self._template = template
+        self.template = template
+        self.training = context.training
+        self.compile_s: float | None = None
+        self.specs: list[Any] = []
         self._known = frozenset(id(b) for root in roots for b in walk(root).blocks.values())
         self._here = {
             "training": context.training,
@@ -195,7 +200,7 @@ class Program:
 
     def _traced(self, arrays: list[jax.Array], ticket: jax.Array | None, inputs: Any) -> Any:
         """The pure function of arrays that is compiled."""
-        args, kwargs = self._template.join(inputs)
+        args, kwargs = self.template.join(inputs)
         stream = _stream(ticket)
         visited: dict[int, Node] = {}
         trace = Trace(self._options, Guards(), follow)
@@ -210,6 +215,7 @@ class Program:
         if outside:
             raise Unbound([], outside)
         self._keep(trace)
+        self.specs.append(jax.tree.map(_spec, (arrays, ticket, inputs)))
         return _packed(output, writes, stream)
 
     def _keep(self, trace: Trace) -> None:
@@ -223,6 +229,11 @@ class Program:
 
 class _NeedsKeysError(Exception):
     """A trace without a stream of keys draws one."""
+
+
+def _spec(array: Any) -> jax.ShapeDtypeStruct:
+    weak = bool(getattr(array, "weak_type", False))
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, weak_type=weak)
 
 
 def _drawn(result: Any, first: int) -> int:
