@@ -9,7 +9,7 @@ the memory is bounded for the batch, not for each example.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -75,7 +75,7 @@ def unwinding(trip: Trip, options: LoopOptions) -> Callable[..., tuple[Arrays, A
     def rule(size: int, batched: Any, *given: Any) -> Any:
         constants, carry, stored, cotangents = given
         cotangents = _filled(size, batched[3], cotangents)
-        if not any([*batched[0], *batched[1]]):
+        if not any(jax.tree.leaves(batched[:3])):
             result = unwinding(Fanned(trip), options)(constants, carry, stored, cotangents)
             return result, _all(result, True)
         together = InStep(trip.silent(), size, tuple(batched[0]))
@@ -95,7 +95,7 @@ def _all(tree: Any, flag: bool) -> Any:
     return jax.tree.map(lambda _: flag, tree)
 
 
-def _examples(values: Arrays, batched: Flags) -> list[Any]:
+def _examples(values: Arrays, batched: Sequence[bool]) -> list[Any]:
     """The shapes and dtypes of one example."""
     return [
         jax.ShapeDtypeStruct(value.shape[1:] if b else value.shape, value.dtype)
@@ -148,6 +148,10 @@ class InStep:
         new = [_chosen(going, n, o) for n, o in zip(new, cotangents, strict=True)]
         return [_chosen(going, g, jnp.zeros_like(g)) for g in gradients], new
 
+    def reads(self, constants: Arrays, carry: Arrays) -> list[bool]:
+        old = _examples(carry[:-1], [True] * (len(carry) - 1))
+        return [*self.trip.reads(_examples(constants, self.batched), old), True]
+
     def silent(self) -> InStep:
         return replace(self, trip=self.trip.silent())
 
@@ -177,6 +181,9 @@ class Fanned:
 
     def pull(self, constants: Arrays, carry: Arrays, cotangents: Arrays) -> tuple[Arrays, Arrays]:
         return jax.vmap(partial(self.trip.pull, constants, carry))(cotangents)
+
+    def reads(self, constants: Arrays, carry: Arrays) -> list[bool]:
+        return self.trip.reads(constants, carry)
 
     def silent(self) -> Fanned:
         return Fanned(self.trip.silent())

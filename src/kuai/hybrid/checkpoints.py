@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from kuai.hybrid.trips import Arrays, Trip, pick, read_by_pull
+from kuai.hybrid.trips import Arrays, Trip, pick
 
 RING_BYTES = 128 * 2**10  # filled in a few microseconds
 LEAST_ROWS = 8  # whatever the budget
@@ -85,7 +85,7 @@ Level: TypeAlias = tuple[Going, Arrays, jax.Array, jax.Array]  # …, marks, use
 
 def room_for(trip: Trip, options: LoopOptions, constants: Arrays, carry: Arrays) -> Room:
     """The rows for a carry; of constants and carry only shapes and dtypes are read."""
-    kept = tuple(read_by_pull(trip, constants, carry))
+    kept = tuple(trip.reads(constants, carry))
     if options.bound is not None:
         return Room(kept, options.bound, 0, np.int32(options.bound))
     if not any(kept):

@@ -24,7 +24,8 @@ import jax.numpy as jnp
 
 from kuai.hybrid import batched
 from kuai.hybrid.checkpoints import LoopOptions, Stored
-from kuai.hybrid.trips import Arrays, Trip, floats, is_float, spread, with_floats
+from kuai.hybrid.silence import silently
+from kuai.hybrid.trips import Arrays, Trip, floats, is_float, read_by, spread, with_floats
 
 Kept: TypeAlias = tuple[Arrays, Arrays, Stored]  # constants, first carry, what was stored
 
@@ -36,6 +37,7 @@ def differentiable(
     run = jax.custom_vjp(partial(batched.plain, trip, options))
 
     def forward(constants: Arrays, carry: Arrays) -> tuple[tuple[Arrays, jax.Array], Kept]:
+        constants, carry = jax.tree.map(_of_jax, (constants, carry))
         last, trips, stored = storing(trip, options)(constants, carry)
         return (last, trips), (constants, carry, stored)
 
@@ -46,6 +48,11 @@ def differentiable(
 def _arrays(values: Any) -> Arrays:
     """What was kept, as arrays: JAX hands literals over as they are."""
     return [jnp.asarray(value) for value in values]
+
+
+def _of_jax(value: jax.Array) -> jax.Array:
+    # Under vmap a tracer may stand for a NumPy array, which JAX does not take in a backward rule.
+    return jnp.copy(value) if isinstance(value, jax.core.Tracer) else value
 
 
 def storing(trip: Trip, options: LoopOptions) -> Callable[..., tuple[Arrays, jax.Array, Stored]]:
@@ -120,6 +127,9 @@ class Tangent:
         return self.trip.condition(constants[: self.constants], carry[: self.carry])
 
     def step(self, constants: Arrays, carry: Arrays) -> Arrays:
+        return silently(self._step, constants, carry)
+
+    def _step(self, constants: Arrays, carry: Arrays) -> Arrays:
         weights, values = constants[: self.constants], carry[: self.carry]
         given = floats(values)
         # Forward mode by two reverse modes: a body may hold what has no forward mode, as a loop.
@@ -132,6 +142,9 @@ class Tangent:
         return [*first, *range(self.constants, len(constants))]
 
     def pull(self, constants: Arrays, carry: Arrays, cotangents: Arrays) -> tuple[Arrays, Arrays]:
+        return silently(self._pull, constants, carry, cotangents)
+
+    def _pull(self, constants: Arrays, carry: Arrays, cotangents: Arrays) -> tuple[Arrays, Arrays]:
         weights, values = constants[: self.constants], carry[: self.carry]
         of_values, of_tangents = _halves(cotangents)
         learned = self.trip.learned(weights)
@@ -145,6 +158,9 @@ class Tangent:
         straight = self.trip.pull(weights, values, of_values)
         summed = jax.tree.map(jnp.add, straight, tuple(bent))
         return [*summed[0], *first[0]], [*summed[1], *first[1]]
+
+    def reads(self, constants: Arrays, carry: Arrays) -> list[bool]:
+        return read_by(self.pull, constants, carry)
 
     def silent(self) -> Tangent:
         return replace(self, trip=self.trip.silent())

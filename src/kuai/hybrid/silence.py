@@ -9,8 +9,10 @@ A test asks for each of them in the trace of a `jax.debug` call, and fails first
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 PRIMITIVES = frozenset({"debug_callback", "debug_print"})
@@ -19,6 +21,14 @@ EFFECTS = frozenset({"DebugEffect", "OrderedDebugEffect"})
 
 def is_debug(effect: Any) -> bool:
     return type(effect).__name__ in EFFECTS
+
+
+def silently(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function without its debug callbacks. It and its arguments are traced."""
+    traced, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+    silent = silenced(traced)
+    flat = jax.core.eval_jaxpr(silent.jaxpr, silent.consts, *jax.tree.leaves(args))
+    return jax.tree.unflatten(jax.tree.structure(shapes), flat)
 
 
 def silenced(closed: ClosedJaxpr) -> ClosedJaxpr:

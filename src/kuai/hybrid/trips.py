@@ -6,7 +6,7 @@ so that a trip may be repeated in another trace: in the way back, under vmap, in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
@@ -34,6 +34,9 @@ class Trip(Protocol):
     def pull(self, constants: Arrays, carry: Arrays, cotangents: Arrays) -> tuple[Arrays, Arrays]:
         """The gradients of the learned constants, and the cotangents of the carry before the trip."""
 
+    def reads(self, constants: Arrays, carry: Arrays) -> list[bool]:
+        """Which values of the carry `pull` reads; shapes and dtypes will do as arguments."""
+
     def silent(self) -> Trip:
         """The same trip, debug callbacks left out."""
 
@@ -54,11 +57,11 @@ class TracedTrip:
 
     def condition(self, constants: Arrays, carry: Arrays) -> jax.Array:
         own = constants[len(self.body.consts) :]
-        return jax.core.eval_jaxpr(self.test.jaxpr, own, *carry)[0]
+        return evaluated(self.test.jaxpr, own, carry)[0]
 
     def step(self, constants: Arrays, carry: Arrays) -> Arrays:
         own = constants[: len(self.body.consts)]
-        return jax.core.eval_jaxpr(self.body.jaxpr, own, *carry)
+        return evaluated(self.body.jaxpr, own, carry)
 
     def learned(self, constants: Arrays) -> list[int]:
         return [i for i in range(len(self.body.consts)) if is_float(constants[i])]
@@ -66,7 +69,7 @@ class TracedTrip:
     def pull(self, constants: Arrays, carry: Arrays, cotangents: Arrays) -> tuple[Arrays, Arrays]:
         given = [*constants, *carry, *cotangents]
         traced = self._traced_pull(constants, carry, cotangents)
-        flat = jax.core.eval_jaxpr(traced.jaxpr, traced.consts, *given)
+        flat = evaluated(traced.jaxpr, traced.consts, given)
         learned = len(self.learned(constants))
         return flat[:learned], flat[learned:]
 
@@ -90,8 +93,16 @@ class TracedTrip:
         back = jax.vjp(outputs, [constants[i] for i in learned], floats(carry))[1]
         return back(cotangents)
 
+    def reads(self, constants: Arrays, carry: Arrays) -> list[bool]:
+        return read_by(self.pull, constants, carry)
+
     def silent(self) -> TracedTrip:
         return replace(self, test=silenced(self.test), body=silenced(self.body))
+
+
+def evaluated(jaxpr: Any, constants: Any, given: Arrays) -> Arrays:
+    """What a jaxpr gives, as arrays: JAX hands literals over as they are."""
+    return [jnp.asarray(value) for value in jax.core.eval_jaxpr(jaxpr, constants, *given)]
 
 
 def is_float(value: Any) -> bool:
@@ -120,14 +131,13 @@ def pick(chosen: Sequence[bool], values: Arrays) -> Arrays:
     return [value for choose, value in zip(chosen, values, strict=True) if choose]
 
 
-def read_by_pull(trip: Trip, constants: Arrays, carry: Arrays) -> list[bool]:
+def read_by(pull: Callable[..., Any], constants: Arrays, carry: Arrays) -> list[bool]:
     """Which values of the carry before a trip the way back through the trip reads.
 
     A counter is seldom among them, and a linear step reads none. An equation that calls a traced
     function is taken to read all that it is given.
     """
-    cotangents = floats(carry)
-    jaxpr = jax.make_jaxpr(trip.pull)(constants, carry, cotangents).jaxpr
+    jaxpr = jax.make_jaxpr(pull)(constants, carry, floats(carry)).jaxpr
     alive = {value for value in jaxpr.outvars if isinstance(value, Var)}
     for equation in reversed(jaxpr.eqns):
         if not alive.isdisjoint(equation.outvars):
