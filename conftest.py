@@ -46,7 +46,10 @@ def names_for_examples() -> dict[str, Any]:
     """The names that every documented example may use without an import."""
     import kuai
     from kuai import nn
+    from kuai.hybrid.function import hybrid
 
+    # pytest, which imports the modules of a package by itself, puts the package in its place.
+    kuai.hybrid = hybrid
     return {"jax": jax, "jnp": jnp, "kuai": kuai, "nn": nn, "np": np}
 
 
