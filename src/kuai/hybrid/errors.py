@@ -6,6 +6,8 @@ import linecache
 import re
 import traceback
 import types
+from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 
@@ -20,6 +22,7 @@ from kuai.hybrid.convert import conversion_of
 from kuai.hybrid.following import is_library_file
 from kuai.hybrid.places import told_place
 
+_PACKAGE = str(Path(__file__).parents[1])
 UNCOMPILABLE = (*CONCRETIZATION, jax.errors.UnexpectedTracerError)
 _SIZES = ("concrete values", "static integers", "must be static")
 
@@ -30,6 +33,26 @@ def is_uncompilable(error: Exception) -> bool:
         return True
     told = isinstance(error, (TypeError, IndexError)) and "Tracer" in str(error)
     return told and any(words in str(error) for words in _SIZES)
+
+
+def shortened(error: BaseException) -> None:
+    """Leave only frames outside kuai in a traceback: the user's, and those of libraries below."""
+    kept = [
+        entry
+        for entry in _entries(error.__traceback__)
+        if not entry.tb_frame.f_code.co_filename.startswith(_PACKAGE)
+    ]
+    short: types.TracebackType | None = None
+    for entry in reversed(kept):
+        short = types.TracebackType(short, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    if short is not None:
+        error.__traceback__ = short
+
+
+def _entries(entry: types.TracebackType | None) -> Iterator[types.TracebackType]:
+    while entry is not None:
+        yield entry
+        entry = entry.tb_next
 
 
 def explained(error: Exception, name: str) -> HybridizeError:
