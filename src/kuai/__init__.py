@@ -1,9 +1,12 @@
 """kuai: neural networks from Blocks, written as ordinary Python, run as one compiled program."""
 
+from kuai import callbacks as callbacks
 from kuai import data as data
 from kuai import errors as errors
 from kuai import hybrid as _hybrid_package  # registers how blocks are compiled
 from kuai import init as init
+from kuai import losses as losses
+from kuai import metrics as metrics
 from kuai import models as models
 from kuai import nn as nn
 from kuai import random as random
@@ -23,8 +26,5 @@ from kuai.core.parameter import Parameter as Parameter
 from kuai.core.parameter import State as State
 from kuai.hybrid.function import hybrid as hybrid
 from kuai.random import seed as seed
-from kuai.train import callbacks as callbacks
-from kuai.train import losses as losses
-from kuai.train import metrics as metrics
 from kuai.train.lr_finder import find_learning_rate as find_learning_rate
 from kuai.train.trainer import Trainer as Trainer

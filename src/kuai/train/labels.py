@@ -8,13 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from kuai import losses
 from kuai.core.binding import bound_call
 from kuai.core.initialize import make_ready
 from kuai.data.batches import ArrayBatches, Batches
 from kuai.data.nested import map_arrays
 from kuai.errors import DataError
 from kuai.random import Stream
-from kuai.train import losses
 from kuai.train.batch import on_device, parts
 
 

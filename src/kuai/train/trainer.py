@@ -7,13 +7,13 @@ from typing import Any
 
 import jax
 
+from kuai.callbacks import Callback
 from kuai.core.block import Block
 from kuai.data.batches import ArrayBatches, Batches
 from kuai.data.loaders import as_batches
 from kuai.errors import ArgumentError
 from kuai.train import checkpoint, measure
 from kuai.train.batch import check_batch, on_device
-from kuai.train.callbacks import Callback
 from kuai.train.engine import Engine
 from kuai.train.evaluation import Evaluator
 from kuai.train.history import History, StepResult
