@@ -343,16 +343,6 @@ def test_a_loss_that_is_no_scalar_is_refused():
         trainer.step((jnp.ones((2, 1)), jnp.ones((2, 1))))
 
 
-def test_nothing_to_train_is_refused():
-    net = nn.Dense(1).freeze()
-    with pytest.raises(
-        kuai.errors.ArgumentError, match=r"trainable parameters, got none; call unfreeze"
-    ):
-        kuai.Trainer(net, optax.sgd(0.1), kuai.losses.mse).step(
-            (jnp.ones((2, 1)), jnp.ones((2, 1)))
-        )
-
-
 @pytest.mark.parametrize("ready", [True, False])
 def test_a_block_outside_the_net_is_refused(ready):
     outside = nn.Dense(3)

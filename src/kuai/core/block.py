@@ -192,6 +192,7 @@ class Block(Tree):
 
         Raises:
             ShapeError: the sample does not fit; nothing has changed then.
+            ArgumentError: the sample is a shape, not arrays.
 
         Example:
             >>> net = nn.Dense(2).initialize(seed=1, sample=jnp.ones((1, 3)))
@@ -273,6 +274,7 @@ class Block(Tree):
             This block.
 
         Raises:
+            ArgumentError: `active` is neither True nor False.
             HybridizeError: when called, if forward branches in Python on array values.
 
         Example:
@@ -280,6 +282,10 @@ class Block(Tree):
             >>> net(jnp.ones((1, 3))).shape
             (1, 2)
         """
+        if not isinstance(active, bool):
+            raise ArgumentError(
+                f"{type(self).__name__}.hybridize: expected True or False, got {active!r}"
+            )
         self._kuai.hybrid = {} if active else None
         self._kuai_compile()
         return self

@@ -7,6 +7,7 @@ from typing import Any
 
 from kuai.core.block import Block
 from kuai.core.containers import BlockList, Parallel, Sequential
+from kuai.core.initialize import sample_explained
 from kuai.core.tree import members
 from kuai.show import table
 from kuai.show.cost import Costs
@@ -182,6 +183,7 @@ def summarize(block: Block, inputs: tuple[Any, ...] = ()) -> Summary:
 
     Raises:
         ShapeError: the sample does not fit.
+        ArgumentError: it is a shape, not arrays.
 
     Example:
         >>> net = nn.Sequential(nn.Dense(4), nn.Dense(1))
@@ -195,7 +197,8 @@ def summarize(block: Block, inputs: tuple[Any, ...] = ()) -> Summary:
         return Summary(
             tuple(_row(entry, None, None) for entry in outline(block)), None, exact=False
         )
-    with rehearsed(block, inputs) as seen:
+    given = inputs[0] if len(inputs) == 1 else inputs
+    with sample_explained("summary", given), rehearsed(block, inputs) as seen:
         rows = _rows(block, seen)
         whole = Costs().of_net(block, inputs) if seen.abstract else None
     return _with_total(rows, whole)
