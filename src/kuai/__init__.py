@@ -1,5 +1,7 @@
 """kuai: neural networks from Blocks, written as ordinary Python, run as one compiled program."""
 
+import logging as _logging
+
 from kuai import callbacks as callbacks
 from kuai import data as data
 from kuai import errors as errors
@@ -28,3 +30,5 @@ from kuai.hybrid.function import hybrid as hybrid
 from kuai.random import seed as seed
 from kuai.train.lr_finder import find_learning_rate as find_learning_rate
 from kuai.train.trainer import Trainer as Trainer
+
+_logging.getLogger(__name__).addHandler(_logging.NullHandler())  # silent unless a program asks

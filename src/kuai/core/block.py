@@ -16,7 +16,7 @@ from kuai.core.hooks import Hook
 from kuai.core.listing import Tree
 from kuai.core.modes import Mode
 from kuai.core.parameter import Holder
-from kuai.core.representation import represent
+from kuai.core.representation import print_lines, represent
 from kuai.core.tree import here, members
 from kuai.errors import (
     ArgumentError,
@@ -339,6 +339,12 @@ class Block(Tree):
     def _repr_html_(self) -> str:
         html: str = _registered("to_html")(self)
         return html
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        print_lines(printer, f"{type(self).__name__}(...)" if cycle else repr(self))
+
+    def __treescope_repr__(self, path: str | None, subtree_renderer: Any) -> Any:
+        return _registered("to_treescope")(self, path, subtree_renderer)
 
     @property
     def __jax_array__(self) -> Any:

@@ -22,12 +22,14 @@ class Extensions:
         compile_transform: transform of a block → a callable that runs it compiled.
         summarize: (block, inputs) → an object that prints as a table.
         to_html: block → HTML for notebooks.
+        to_treescope: (block, path, renderer of what is inside) → what treescope shows.
     """
 
     compile_block: Callable[..., Any] | None = None
     compile_transform: Callable[..., Any] | None = None
     summarize: Callable[..., Any] | None = None
     to_html: Callable[..., Any] | None = None
+    to_treescope: Callable[..., Any] | None = None
 
 
 registered = Extensions()

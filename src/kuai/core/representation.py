@@ -57,6 +57,14 @@ def laid_out(name: str, items: list[str]) -> str:
     return "\n".join([f"{name}(", *lines, ")"])
 
 
+def print_lines(printer: Any, text: str) -> None:
+    """Give text to IPython's printer line by line, so that it can indent it."""
+    for number, line in enumerate(text.split("\n")):
+        if number:
+            printer.break_()
+        printer.text(line)
+
+
 def with_counts(texts: list[str]) -> list[str]:
     """Runs of four or more equal lines told once, with their number."""
     shown: list[str] = []

@@ -8,9 +8,11 @@ from typing import Any
 from kuai.core.block import Block
 from kuai.core.containers import BlockList, Parallel, Sequential
 from kuai.core.initialize import sample_explained
+from kuai.core.representation import print_lines
 from kuai.core.tree import members
 from kuai.show import table
 from kuai.show.cost import Costs
+from kuai.show.foldable import text_in_treescope
 from kuai.show.outline import ArrayFact, Entry, outline
 from kuai.show.rehearsal import Call, Rehearsal, rehearsed
 
@@ -166,11 +168,19 @@ class Summary:
 
     __repr__ = __str__
 
-    def __rich__(self) -> Any:
-        return table.as_rich(self)
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        del console
+        yield table.as_rich(self, options.max_width)
 
     def _repr_html_(self) -> str:
         return table.as_html(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002  # it has no cycle
+        print_lines(printer, str(self))
+
+    def __treescope_repr__(self, path: str | None, subtree_renderer: Any) -> Any:
+        del subtree_renderer
+        return text_in_treescope(f"Summary of {self.rows[0].class_name}", str(self), path)
 
 
 def summarize(block: Block, inputs: tuple[Any, ...] = ()) -> Summary:
