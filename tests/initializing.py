@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-import numpy as np
 
 import kuai
 from kuai import nn
@@ -22,13 +21,3 @@ class Halving(kuai.Block):
         while jnp.abs(x).sum() > 1:
             x = x / 2
         return x.sum()
-
-
-def values(net):
-    return {path: np.asarray(holder.array) for path, holder in net.named_holders() if holder.ready}
-
-
-def same(one, other):
-    assert one.keys() == other.keys()
-    for path in one:
-        np.testing.assert_array_equal(one[path], other[path], err_msg=path)

@@ -9,7 +9,8 @@ import pytest
 import kuai
 from kuai import nn
 from kuai.core import birth
-from tests.initializing import Halving, X, same, values
+from tests.initializing import Halving, X
+from tests.weights import assert_same, weights_of
 
 
 def test_values_depend_on_the_seed():
@@ -29,7 +30,9 @@ def test_values_do_not_depend_on_the_order_of_creation():
             for name in names:
                 setattr(self, name, kuai.Parameter(shape=(4, 4)))
 
-    same(values(Net("ab").initialize()), dict(sorted(values(Net("ba").initialize()).items())))
+    assert_same(
+        weights_of(Net("ab").initialize()), dict(sorted(weights_of(Net("ba").initialize()).items()))
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ def test_a_value_is_the_same_made_alone_or_with_others(init):
 def test_the_first_call_makes_what_initialize_makes():
     called, initialized = (nn.Sequential(nn.Dense(4, "relu"), nn.Dense(2)) for _ in range(2))
     called(X)
-    same(values(called), values(initialized.initialize(sample=X)))
+    assert_same(weights_of(called), weights_of(initialized.initialize(sample=X)))
 
 
 @pytest.mark.parametrize("way", ["grad", "vjp", "hybridize", "hybrid", "raw grad", "vmap", "jit"])
@@ -80,14 +83,14 @@ def test_every_first_use_makes_the_same_values(way):
     net = nn.Sequential(nn.Dense(4), nn.Sequential(nn.Dense(2)))
     expected(X)
     uses[way](net)
-    same(values(net), values(expected))
+    assert_same(weights_of(net), weights_of(expected))
 
 
 def test_a_block_reached_only_through_a_closure_gets_the_values_of_its_paths():
     expected, net = (nn.Sequential(nn.Dense(3), nn.Dense(3)) for _ in range(2))
     expected(X)
     kuai.grad(lambda x: net(x).sum(), wrt=0)(X)
-    same(values(net), values(expected))
+    assert_same(weights_of(net), weights_of(expected))
 
 
 def test_two_nets_in_one_call_both_get_their_values():
@@ -95,28 +98,28 @@ def test_two_nets_in_one_call_both_get_their_values():
     kuai.grad(lambda g, c, x: c(g(x)).sum())(generator, critic, X)
     alone = nn.Dense(3)
     alone(X)
-    same(values(generator), values(alone))
-    same(values(critic), values(alone))
+    assert_same(weights_of(generator), weights_of(alone))
+    assert_same(weights_of(critic), weights_of(alone))
 
 
 def test_shared_blocks_get_values_once_at_their_first_path():
     shared = nn.Dense(3)
     net = nn.Sequential(shared, shared).initialize(sample=X)
-    same(values(net), values(nn.Sequential(nn.Dense(3)).initialize(sample=X)))
+    assert_same(weights_of(net), weights_of(nn.Sequential(nn.Dense(3)).initialize(sample=X)))
 
 
 def test_a_data_dependent_forward_is_initialized_by_running_it():
     net = Halving()
     y = net(X)
     assert y.shape == ()
-    same(values(net), values(Halving().initialize(sample=X)))
+    assert_same(weights_of(net), weights_of(Halving().initialize(sample=X)))
 
 
 def test_a_data_dependent_forward_is_initialized_inside_grad():
     net, expected = Halving(), Halving()
     grads = kuai.grad(lambda net, x: net(x))(net, X)
     expected(X)
-    same(values(net), values(expected))
+    assert_same(weights_of(net), weights_of(expected))
     assert set(grads) == {"dense.weight", "dense.bias"}
 
 

@@ -15,7 +15,8 @@ from kuai.errors import (
     ArgumentError,
     ForwardNotDefinedError,
 )
-from tests.initializing import Halving, X, same, values
+from tests.initializing import Halving, X
+from tests.weights import assert_same, weights_of
 
 
 class Branching(kuai.Block):
@@ -35,7 +36,7 @@ def test_without_a_sample_known_shapes_get_values_and_unknown_ones_wait():
     assert net.params.bias.ready
     assert not net.params.weight.ready
     net(X)
-    same(values(net), values(nn.Dense(4).initialize(seed=3, sample=X)))
+    assert_same(weights_of(net), weights_of(nn.Dense(4).initialize(seed=3, sample=X)))
 
 
 def test_initialize_fixes_the_seed_of_shapes_that_are_settled_later():
@@ -49,7 +50,7 @@ def test_without_a_seed_the_one_of_kuai_counts():
     kuai.seed(5)
     one = nn.Dense(4).initialize(sample=X)
     kuai.seed(6)
-    same(values(one), values(nn.Dense(4).initialize(seed=5, sample=X)))
+    assert_same(weights_of(one), weights_of(nn.Dense(4).initialize(seed=5, sample=X)))
 
 
 def test_init_is_for_parameters_that_were_given_none():
@@ -67,11 +68,11 @@ def test_init_holds_for_parameters_settled_later():
 
 def test_what_has_values_keeps_them_without_force():
     net = nn.Dense(2).initialize(seed=1, sample=X)
-    before = values(net)
-    same(values(net.initialize(seed=2)), before)
-    after = values(net.initialize(seed=2, force=True))
+    before = weights_of(net)
+    assert_same(weights_of(net.initialize(seed=2)), before)
+    after = weights_of(net.initialize(seed=2, force=True))
     assert not np.array_equal(after["weight"], before["weight"])
-    same(after, values(nn.Dense(2).initialize(seed=2, sample=X)))
+    assert_same(after, weights_of(nn.Dense(2).initialize(seed=2, sample=X)))
 
 
 def test_force_leaves_given_arrays():

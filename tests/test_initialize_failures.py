@@ -17,7 +17,8 @@ from kuai.errors import (
     DtypeError,
     ShapeError,
 )
-from tests.initializing import X, same, values
+from tests.initializing import X
+from tests.weights import assert_same, weights_of
 
 # ---- failures leave nothing
 
@@ -34,10 +35,10 @@ def test_a_wrong_sample_changes_nothing():
 
 def test_a_sample_that_does_not_fit_made_values_is_refused():
     net = nn.Dense(2).initialize(sample=X)
-    before = values(net)
+    before = weights_of(net)
     with pytest.raises(ShapeError, match="expected an input with 3 features on axis -1"):
         net.initialize(sample=jnp.ones((1, 4)), force=True, seed=9)
-    same(values(net), before)
+    assert_same(weights_of(net), before)
 
 
 def test_a_first_call_that_fails_changes_nothing():
@@ -58,14 +59,14 @@ def test_a_first_call_that_fails_changes_nothing():
 
 def test_a_failing_initializer_leaves_the_old_values_and_names_the_parameter():
     net = nn.Sequential(nn.Dense(2)).initialize(seed=1, sample=X)
-    before = values(net)
+    before = weights_of(net)
 
     def wrong(key, shape, dtype):
         return jnp.zeros((1, 1), dtype)
 
     with pytest.raises(ShapeError) as caught:
         net.initialize(init=wrong, force=True)
-    same(values(net), before)
+    assert_same(weights_of(net), before)
     assert "0.weight: initializer" in str(caught.value)
     assert "expected values of shape (3, 2), got (1, 1)" in str(caught.value)
 

@@ -10,6 +10,7 @@ import pytest
 
 import kuai
 from kuai import nn
+from tests.weights import assert_same, weights_of
 
 
 def data(rows=16, width=5, classes=3, seed=0):
@@ -25,16 +26,6 @@ def mlp(**options):
 def trainer_of(net, optimizer=None, **options):
     optimizer = optax.sgd(0.1) if optimizer is None else optimizer
     return kuai.Trainer(net, optimizer, kuai.losses.softmax_cross_entropy, **options)
-
-
-def weights_of(net):
-    return {path: np.array(h.array) for path, h in net.named_holders()}
-
-
-def assert_same(left, right):
-    assert left.keys() == right.keys()
-    for path in left:
-        np.testing.assert_array_equal(left[path], right[path], err_msg=path)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
