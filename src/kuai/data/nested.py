@@ -147,5 +147,8 @@ def common_length(nested: Any, what: str) -> int:
         )
     length = next(iter(lengths.values()))
     if not length:
-        raise DataError(f"{what}: there are no examples in it")
+        raise DataError(
+            f"{what}: there are no examples in it; leave empty batches out, or look at what chose "
+            "the examples"
+        )
     return length
