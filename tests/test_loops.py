@@ -49,9 +49,7 @@ def test_rooms_are_those_that_the_tests_mean(double):
     body = jax.make_jaxpr(lambda x, i: [jnp.sin(x) * i.astype(float), i + 1])
     carry = [jnp.ones(3), jnp.int32(0)]
     trip = TracedTrip(jax.make_jaxpr(lambda x, i: i < 9)(*carry), body(*carry))
-    found = {
-        name: room_for(trip, options, [], carry)[1:3] for name, options in MEMORIES.items()
-    }
+    found = {name: room_for(trip, options, [], carry)[1:3] for name, options in MEMORIES.items()}
     assert found == {0: (4, 4), 16: (8, 8), 32: (16, 16), "default": (4096, 64)}
 
 

@@ -181,7 +181,9 @@ def test_second_order(options):
         return jnp.sum(dx**3) + dw * jnp.sum(dx)
 
     for argument in (0, 1):
-        grad = jax.grad(functools.partial(product, functools.partial(weighed, options=options)), argument)
+        grad = jax.grad(
+            functools.partial(product, functools.partial(weighed, options=options)), argument
+        )
         close(jax.jit(grad)(X, W), jax.grad(functools.partial(product, unrolled), argument)(X, W))
 
 

@@ -180,7 +180,9 @@ class _Apply:
     ) -> Any:
         values = self._bound({**params, **state})
         stream = KeylessStream(TransformError(_NO_KEY)) if key is None else KeyStream(key)
-        traced = any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves((params, state, inputs)))
+        traced = any(
+            isinstance(a, jax.core.Tracer) for a in jax.tree.leaves((params, state, inputs))
+        )
         make_trace = extensions.registered.make_trace
         trace = make_trace() if traced and make_trace is not None else None
         with entered(training=training, forced=True, inline=True, trace=trace):

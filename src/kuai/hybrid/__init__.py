@@ -13,8 +13,8 @@ from typing import Any
 
 from kuai.core import calling, extensions
 from kuai.hybrid.cache import Compiled
-from kuai.hybrid.following import follow
 from kuai.hybrid.explain import Explanation, compiled_of, explanation
+from kuai.hybrid.following import follow
 from kuai.hybrid.function import hybrid
 from kuai.hybrid.guards import Guards
 from kuai.hybrid.options import checked_options
@@ -46,6 +46,8 @@ def _compile_function(function: Callable[..., Any], name: str) -> Compiled:
 
 extensions.registered.make_trace = lambda: Trace(Options(), Guards(), follow)
 extensions.registered.compile_block = _compile_block
+
+
 def _explain_block(block: Any) -> Explanation:
     internals = block._kuai
     setting = {None: "plain", "auto": "auto"}.get(

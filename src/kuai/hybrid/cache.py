@@ -174,7 +174,9 @@ class Compiled:
         self.plain_because = reason
         self._fast, self._epoch = {}, -1
         warnings.warn(
-            f"{self._name} runs as plain Python, uncompiled: {reason}", HybridizeWarning, stacklevel=4
+            f"{self._name} runs as plain Python, uncompiled: {reason}",
+            HybridizeWarning,
+            stacklevel=4,
         )
 
     def _run(
@@ -322,5 +324,3 @@ class _ByBlocks:
         ):
             raise Unbound([])
         return found[1](tuple(a for a in args if not isinstance(a, Node)))
-
-

@@ -31,8 +31,24 @@ from kuai.hybrid.trace import Trace, current
 from kuai.hybrid.undefined import used
 
 _CHANGING = frozenset(
-    "append extend insert pop remove clear update setdefault add discard sort reverse popitem "
-    "difference_update intersection_update symmetric_difference_update".split()
+    [
+        "append",
+        "extend",
+        "insert",
+        "pop",
+        "remove",
+        "clear",
+        "update",
+        "setdefault",
+        "add",
+        "discard",
+        "sort",
+        "reverse",
+        "popitem",
+        "difference_update",
+        "intersection_update",
+        "symmetric_difference_update",
+    ]
 )
 _COPYING = frozenset(["copy", "split", "tolist", "fromkeys"])
 
@@ -75,7 +91,14 @@ def _makes(function: Any, result: Any) -> bool:
 def _takes_functions(function: Any) -> bool:
     """Whether functions among the arguments are called by code that is not converted."""
     module = getattr(function, "__module__", None) or ""
-    return module.partition(".")[0] in ("jax", "jaxlib", "functools", "builtins", "kuai", "itertools")
+    return module.partition(".")[0] in (
+        "jax",
+        "jaxlib",
+        "functools",
+        "builtins",
+        "kuai",
+        "itertools",
+    )
 
 
 def _followed_argument(value: Any) -> Any:
@@ -288,5 +311,3 @@ def in_(value: Any, container: Any, where: Where) -> Any:
 
 def not_in(value: Any, container: Any, where: Where) -> Any:
     return not_(in_(value, container, where), where)
-
-

@@ -172,7 +172,9 @@ def _narrows(before: Type, after: Type, both: Type) -> bool:
 
 
 def _changes(old: Carried, before: Any, after: Any) -> CarryError:
-    same_shape = isinstance(before, Type) and isinstance(after, Type) and before.shape == after.shape
+    same_shape = (
+        isinstance(before, Type) and isinstance(after, Type) and before.shape == after.shape
+    )
     remedy = (
         f"write {old.label.strip('`')}.astype(...) before the loop"
         if same_shape

@@ -13,9 +13,7 @@ from kuai.hybrid.explain import Explanation, compiled_of, explanation
 from kuai.hybrid.options import checked_options
 
 
-def hybrid(
-    function: Callable[..., Any] | None = None, **options: Any
-) -> Callable[..., Any]:
+def hybrid(function: Callable[..., Any] | None = None, **options: Any) -> Callable[..., Any]:
     """Compile a function that takes blocks and arrays.
 
     It may update parameters and `State` by plain assignment, draw random numbers, and call blocks

@@ -151,7 +151,7 @@ class _Contents:
     def restore(self) -> None:
         if isinstance(self._container, (list, dict, set, deque)):
             self._container.clear()
-            add = getattr(self._container, "extend", None) or getattr(self._container, "update")
+            add = getattr(self._container, "extend", None) or self._container.update
             add(self._copy)
 
 
@@ -199,7 +199,9 @@ class Guards:
 
     def told(self) -> list[str]:
         """What is guarded, a line each."""
-        lines = [f"{t.title}{n} = {_told(v)}" for t in self._tables.values() for n, v in t.values.items()]
+        lines = [
+            f"{t.title}{n} = {_told(v)}" for t in self._tables.values() for n, v in t.values.items()
+        ]
         return sorted({line for line in lines if "<" not in line})
 
     def merge(self, other: Guards) -> None:

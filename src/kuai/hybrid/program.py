@@ -159,7 +159,9 @@ class Program:
         """The same without the effects: a result, or `Effects` to apply."""
         arrays: list[Any] = [holder._array for holder in self.holders]
         try:
-            return self._with_keys(arrays, inputs) if self.draws else self.jitted(arrays, None, inputs)
+            return (
+                self._with_keys(arrays, inputs) if self.draws else self.jitted(arrays, None, inputs)
+            )
         except _NeedsKeysError:
             self.draws = 1
             return self._with_keys(arrays, inputs)

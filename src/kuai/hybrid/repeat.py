@@ -187,7 +187,9 @@ def _stage(
         _check(region.trace, where, limit, arrays[0])
 
 
-def _settled(region: Region, trip: Thunk, counted: set[str], certain: bool) -> tuple[Carry, Outputs]:
+def _settled(
+    region: Region, trip: Thunk, counted: set[str], certain: bool
+) -> tuple[Carry, Outputs]:
     """Trace trips until every carried value has found its type."""
     carry = Carry()
     while True:

@@ -49,7 +49,10 @@ def formatted(value: Any, conversion: int, spec: str) -> str:
 def joined_text(*parts: Any) -> str:
     """An f-string: strings, and (value, conversion, format) for what it shows."""
     pieces = [part if isinstance(part, str) else Formatted(*part) for part in parts]
-    arrays = any(isinstance(p, Formatted) and (is_traced(p.array) or isinstance(p.array, Text)) for p in pieces)
+    arrays = any(
+        isinstance(p, Formatted) and (is_traced(p.array) or isinstance(p.array, Text))
+        for p in pieces
+    )
     return Text.of(pieces) if arrays else "".join(map(str, pieces))
 
 

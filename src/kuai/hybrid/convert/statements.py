@@ -28,7 +28,7 @@ from kuai.hybrid.convert.build import (
     unpack,
 )
 from kuai.hybrid.convert.expressions import Expressions, UnsupportedError, assigns
-from kuai.hybrid.convert.scopes import LOOPS, PRIVATE, always_exits, assigned, contains
+from kuai.hybrid.convert.scopes import PRIVATE, always_exits, assigned, contains
 
 RESULT, DONE = f"{PRIVATE}result", f"{PRIVATE}done"
 Flags = tuple[str, str]  # of the innermost loop: break, continue
@@ -178,7 +178,9 @@ class Statements(Expressions):
         self.generic_visit(node)
         return [*(at(run(check), node) for check in checks), node]
 
-    def _stores(self, node: ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete) -> list[ast.Call]:
+    def _stores(
+        self, node: ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete
+    ) -> list[ast.Call]:
         """Tell the operators of attributes and items that are about to be set."""
         targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else [node.target]
         found = [n for target in targets for n in ast.walk(target)]
@@ -231,7 +233,9 @@ class Statements(Expressions):
             inner = Statements(place, first_parameter(node.args), inside=True)
             inner.count = self.count + 1000
             node.body = inner.body(node)
-            node.decorator_list.append(at(ast.Attribute(load(HOOKS), "converted", ast.Load()), node))
+            node.decorator_list.append(
+                at(ast.Attribute(load(HOOKS), "converted", ast.Load()), node)
+            )
         return node
 
     # ---- branches and loops
@@ -282,7 +286,11 @@ class Statements(Expressions):
         shared = self._shared([*body, *tested])
         get, put, t, b = (self.name(kind) for kind in ("get", "set", "test", "body"))
         call = hook(
-            "repeat", *map(load, (t, b, get, put)), names(shared), self._counted(node), self.where(node)
+            "repeat",
+            *map(load, (t, b, get, put)),
+            names(shared),
+            self._counted(node),
+            self.where(node),
         )
         new: list[ast.stmt] = [
             *self._reset(stops),
