@@ -271,6 +271,7 @@ class Block(Tree):
 
         Args:
             active: False goes back to plain Python.
+            **options: any of those that follow.
             verify: when the result is compared with plain Python's: "auto" (default), for the
                 first call of a signature that has a branch or loop on arrays; "first", for the
                 first call of every signature; "always"; "never".

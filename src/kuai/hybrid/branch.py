@@ -112,6 +112,7 @@ def _whole(
 ) -> _Plan:
     """A value whose two structures differ: it cannot be used from here on."""
     label = region.label(index)
+    lost: HybridizeError
     if isinstance(a[0], Undefined) or isinstance(b[0], Undefined):
         lost = _one_sided(label, region)
     else:

@@ -1,10 +1,11 @@
-"""What converted code calls: user functions converted, built-ins that take arrays, the rest as is."""
+"""What converted code calls: user functions converted, built-ins on arrays, the rest as is."""
 
 from __future__ import annotations
 
 import builtins
 import datetime
 import functools
+import operator
 import os
 import random
 import secrets
@@ -305,7 +306,7 @@ def in_(value: Any, container: Any, where: Where) -> Any:
         return used(value) in used(container)
     equal: Any = False
     for element in container:
-        equal = or_(equal, lambda e=element: value == e, where)
+        equal = or_(equal, functools.partial(operator.eq, value, element), where)
     return equal
 
 

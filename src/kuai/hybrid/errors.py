@@ -88,8 +88,10 @@ def _problem(error: Exception) -> Exception | None:
 _WHAT: dict[type, tuple[type[HybridizeError], str, str]] = {
     jax.errors.TracerBoolConversionError: (
         ConditionError,
-        "Python branches on the value of an array where kuai cannot convert it (a generator, "
-        "match, `in`, code without source, a library)",
+        (
+            "Python branches on the value of an array where kuai cannot convert it (a generator, "
+            "match, `in`, code without source, a library)"
+        ),
         "write the branch in a function of your own, or jnp.where, jax.lax.cond",
     ),
     jax.errors.TracerArrayConversionError: (
@@ -109,8 +111,10 @@ _WHAT: dict[type, tuple[type[HybridizeError], str, str]] = {
     ),
     jax.errors.UnexpectedTracerError: (
         HybridizeError,
-        "a value made inside a loop, a branch, jax.lax.scan, cond or jax.checkpoint is kept in a "
-        "State outside it, or in a variable",
+        (
+            "a value made inside a loop, a branch, jax.lax.scan, cond or jax.checkpoint is kept in "
+            "a State outside it, or in a variable"
+        ),
         "return it from the inner function and assign it outside",
     ),
 }

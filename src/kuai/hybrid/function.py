@@ -22,7 +22,9 @@ def hybrid(function: Callable[..., Any] | None = None, **options: Any) -> Callab
     reads from its own closure or module is fixed at the first call, as by `jax.jit`.
 
     Args:
-        function: takes blocks and arrays, nested in tuples, dicts and dataclasses.
+        function: takes blocks and arrays, nested in tuples, dicts and dataclasses; without it,
+            what takes one is returned: `@kuai.hybrid(verify="never")`.
+        **options: as for `Block.hybridize`.
 
     Returns:
         A function of the same arguments.

@@ -87,7 +87,7 @@ class Type:
     @property
     def extended(self) -> bool:
         """Whether it is a random key or the like."""
-        return jax.dtypes.issubdtype(self.dtype, jax.dtypes.extended)
+        return bool(jnp.issubdtype(self.dtype, jax.dtypes.extended))
 
     def __str__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"

@@ -26,6 +26,7 @@ from kuai.core.signature import Template, split
 from kuai.core.tree import Node, walk
 from kuai.hybrid.following import follow
 from kuai.hybrid.guards import Guards
+from kuai.hybrid.operators import new_trace
 from kuai.hybrid.reports import Check, Report
 from kuai.hybrid.trace import Options, Trace
 from kuai.hybrid.undefined import used
@@ -205,7 +206,7 @@ class Program:
         args, kwargs = self.template.join(inputs)
         stream = _stream(ticket)
         visited: dict[int, Node] = {}
-        trace = Trace(self._options, Guards(), follow)
+        trace = new_trace(self._options)
         with entered(compiling=True, inline=True, visited=visited, trace=trace, **self._here):
             output, writes = bound_call(
                 lambda: follow(self._call)(*args, **kwargs),
@@ -278,4 +279,5 @@ def _packed(output: Any, writes: dict[Holder, Any], stream: random.Stream) -> An
 def _is_plain(output: Any) -> bool:
     """Whether `jax.jit` gives back the very same tree."""
     leaves = jax.tree.leaves(output, is_leaf=lambda leaf: leaf is None)
-    return all([isinstance(used(leaf), jax.Array) for leaf in leaves])
+    plain = [isinstance(used(leaf), jax.Array) for leaf in leaves]
+    return all(plain)

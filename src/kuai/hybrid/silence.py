@@ -48,12 +48,10 @@ def _silenced(value: Any, done: dict[int, Any]) -> Any:
     if not isinstance(value, Jaxpr | ClosedJaxpr) or not any(map(is_debug, value.effects)):
         return value
     if id(value) not in done:
-        whole = isinstance(value, ClosedJaxpr)
-        done[id(value)] = (
-            ClosedJaxpr(_silenced(value.jaxpr, done), value.consts)
-            if whole
-            else _silent_body(value, done)
-        )
+        if isinstance(value, ClosedJaxpr):
+            done[id(value)] = ClosedJaxpr(_silenced(value.jaxpr, done), value.consts)
+        else:
+            done[id(value)] = _silent_body(value, done)
     return done[id(value)]
 
 

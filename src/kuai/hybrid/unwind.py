@@ -127,7 +127,7 @@ class _Way(NamedTuple):
     def refilled(
         self, ring: Arrays, marks: Marks, end: jax.Array
     ) -> tuple[jax.Array, Arrays, Marks]:
-        """Run forward from the last mark to a trip, and say from where on the ring holds carries."""
+        """Run forward from the last mark to a trip; say from where on the ring holds carries."""
 
         def stretch(state: tuple[Forth, Marks]) -> tuple[Forth, Marks]:
             forth, marks = state
