@@ -129,7 +129,7 @@ class InStep:
         going = self._each(self.trip.condition, constants, carry)
         return [*carry, going]
 
-    def condition(self, constants: Arrays, carry: Arrays) -> jax.Array:
+    def condition(self, constants: Arrays, carry: Arrays) -> jax.Array:  # noqa: ARG002  # a Trip's
         return jnp.any(carry[-1])
 
     def step(self, constants: Arrays, carry: Arrays) -> Arrays:

@@ -150,9 +150,7 @@ def _mark_while_going(
         going = _while_going(trip, room, constants, going[2] + stride, going)
         return going, marks, used + 1
 
-    return lax.while_loop(
-        lambda state: state[0][1] & (state[2] < room.marks // 2), stretch, state
-    )
+    return lax.while_loop(lambda state: state[0][1] & (state[2] < room.marks // 2), stretch, state)
 
 
 def _while_going(trip: Trip, room: Room, constants: Arrays, stop: jax.Array, going: Going) -> Going:

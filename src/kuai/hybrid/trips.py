@@ -20,7 +20,7 @@ Arrays: TypeAlias = list[jax.Array]
 
 
 class Trip(Protocol):
-    """What the passes through a loop need to know of it. Cotangents are those of `floats(carry)`."""
+    """What the passes through a loop need of it. Cotangents are those of `floats(carry)`."""
 
     def condition(self, constants: Arrays, carry: Arrays) -> jax.Array:
         """Whether there is another trip."""
@@ -32,7 +32,7 @@ class Trip(Protocol):
         """Where the constants stand that have gradients."""
 
     def pull(self, constants: Arrays, carry: Arrays, cotangents: Arrays) -> tuple[Arrays, Arrays]:
-        """The gradients of the learned constants, and the cotangents of the carry before the trip."""
+        """The gradients of the learned constants, the cotangents of the carry before the trip."""
 
     def reads(self, constants: Arrays, carry: Arrays) -> list[bool]:
         """Which values of the carry `pull` reads; shapes and dtypes will do as arguments."""
