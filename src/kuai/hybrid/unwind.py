@@ -121,8 +121,7 @@ class _Way(NamedTuple):
 
     def _carry(self, kept: Arrays) -> Arrays:
         """A carry of what the ring keeps; the rest is not read."""
-        places = [i for i, keep in enumerate(self.room.kept) if keep]
-        return spread(places, kept, [jnp.zeros_like(value) for value in self.carry])
+        return spread(self.room.kept, kept, [jnp.zeros_like(value) for value in self.carry])
 
     def refilled(
         self, ring: Arrays, marks: Marks, end: jax.Array
