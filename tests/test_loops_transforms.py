@@ -150,7 +150,7 @@ def test_a_loop_and_a_branch_in_a_loop():
 
 
 def test_a_body_with_a_derivative_of_its_own_and_a_loop_in_such_a_function():
-    """The derivative that a person gives is the one that is taken: here three times the true one."""
+    """The derivative that a person gives is taken: here three times the true one."""
 
     @jax.custom_vjp
     def tripled(x):
