@@ -65,9 +65,7 @@ class _Plain:
         """(output, what was written); nothing is stored."""
         stream = random.Stream(self.state["seed"], self.state["count"])
         with muted(), entered(inline=True, outputs=outputs):
-            return bound_call(
-                lambda: self._call(*self._args, **self._kwargs), {}, stream=stream
-            )
+            return bound_call(lambda: self._call(*self._args, **self._kwargs), {}, stream=stream)
 
 
 def _differences(result: Any, output: Any, writes: dict[Any, Any]) -> str | None:
