@@ -87,7 +87,7 @@ def _rewritten(node: Definition, original: types.FunctionType) -> ast.FunctionDe
         made.args = node.args
         node = made
     if contains(node.body, GENERATORS):
-        raise SourceError(f"{original.__qualname__} is a generator")
+        raise SourceError(f"{original.__qualname__} is a generator", "write it as a loop")
     node.body = Statements(place, first_parameter(node.args)).body(node)
     return node
 
