@@ -30,8 +30,6 @@ from kuai.hybrid.convert.source import (
 )
 from kuai.hybrid.convert.statements import Statements, first_parameter
 
-__all__ = ["Conversion", "SourceError", "UnsupportedError", "converted_code"]
-
 _RESUMABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
