@@ -9,7 +9,7 @@ import jax
 
 from benchmarks.report import Comparison, machine, versions, write
 
-NAMES = ("call", "training", "imports")
+NAMES = ("call", "training", "loops", "imports")
 
 
 def main() -> None:

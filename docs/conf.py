@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-import sys
 from importlib.metadata import version as version_of
 from typing import Any
-
-import kuai
-
-# autodoc imports what it documents by path, and some public paths (kuai.losses) are names of kuai
-# whose file is elsewhere.
-for name, value in vars(kuai).items():
-    if inspect.ismodule(value):
-        sys.modules.setdefault(f"kuai.{name}", value)
 
 project = "kuai"
 author = "The kuai contributors"

@@ -6,17 +6,14 @@ and against the oracles (float64 NumPy, tests/oracles.py) and the peers (torch's
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import kuai
 from kuai import nn
-from kuai.core.block import Block
+from tests.catalogue_containers import CONTAINERS
+from tests.entry import Entry, Integers
 from tests.oracles import (
     batch_norm,
     celu,
@@ -32,85 +29,6 @@ from tests.oracles import (
     softmax,
     softplus,
 )
-
-FLOATING = (2, 6)
-
-
-@dataclass(frozen=True)
-class Integers:
-    """An input of integers from 0 up to below `limit`."""
-
-    shape: tuple[int, ...]
-    limit: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A layer in one configuration.
-
-    Attributes:
-        make: gives a new instance.
-        oracle: (arrays by path, *inputs) → output, in float64 NumPy; None where it is random.
-        inputs: a shape for a floating input, or `Integers`.
-        output: its shape.
-        peer: torch → the module that computes the same, or None where torch has none.
-        names: path → the peer's name for it; ".T" at its end where the peer has it transposed.
-        training: whether the entry runs in train mode.
-        state: paths of what a call in that mode changes.
-        mixed: the output's dtype where the parameters have another than the input: the input's, the
-            one that both promote to, or none where both differ: strict promotion refuses.
-        batch: the axis that may be empty; None where it may not.
-    """
-
-    name: str
-    make: Callable[[], Block]
-    oracle: Callable[..., np.ndarray] | None
-    inputs: tuple[Any, ...] = (FLOATING,)
-    output: tuple[int, ...] = FLOATING
-    peer: Callable[[Any], Any] | None = None
-    names: dict[str, str] = field(default_factory=dict)
-    training: bool = False
-    state: tuple[str, ...] = ()
-    mixed: Literal["input", "promoted", "refused"] = "input"
-    batch: int | None = 0
-
-
-# ---- blocks of a test's own, which must be found by pickle and by eval of their repr
-
-
-class Stack(kuai.Block):
-    """Holds a BlockList and calls it."""
-
-    def __init__(self, layers):
-        super().__init__()
-        self.layers = layers
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-
-class Heads(kuai.Block):
-    """Holds a BlockDict and calls it."""
-
-    def __init__(self, heads):
-        super().__init__()
-        self.heads = heads
-
-    def forward(self, x):
-        return self.heads["mean"](x) * jnp.exp(self.heads["scale"](x))
-
-
-def product(first, second):
-    return first * second
-
-
-def square(x):
-    return x * x
-
-
-# ---- the catalogue
 
 LINEAR = {"weight": "weight.T", "bias": "bias"}
 AS_LINEAR: dict[str, Any] = {"peer": lambda t: t.nn.Linear(6, 3), "names": LINEAR}
@@ -399,150 +317,4 @@ ACTIVATIONS = [
     activation("Activation of a function", lambda: nn.Activation(nn.tanh), np.tanh),
 ]
 
-CONTAINERS = [
-    Entry(
-        "Sequential",
-        lambda: nn.Sequential(nn.Dense(4, activation="tanh"), nn.Dense(3)),
-        lambda a, x: dense(a, np.tanh(dense(a, x, "0.")), "1."),
-        output=(2, 3),
-        peer=lambda t: t.nn.Sequential(t.nn.Linear(6, 4), t.nn.Tanh(), t.nn.Linear(4, 3)),
-        names={
-            "0.weight": "0.weight.T",
-            "0.bias": "0.bias",
-            "1.weight": "2.weight.T",
-            "1.bias": "2.bias",
-        },
-        mixed="promoted",
-    ),
-    Entry(
-        "Sequential with names and a function",
-        lambda: nn.Sequential(("hidden", nn.Dense(4)), square),
-        lambda a, x: np.square(dense(a, x, "hidden.")),
-        output=(2, 4),
-        mixed="promoted",
-    ),
-    Entry("Sequential of nothing", nn.Sequential, pointwise(lambda x: x)),
-    Entry(
-        "Sequential with State and randomness",
-        lambda: nn.Sequential(nn.Dense(4), nn.BatchNorm(), nn.Dropout(0.5)),
-        None,
-        inputs=((5, 6),),
-        output=(5, 4),
-        training=True,
-        state=("1.running_mean", "1.running_var"),
-        mixed="promoted",
-        batch=None,
-    ),
-    Entry(
-        "Parallel",
-        lambda: nn.Parallel(nn.Dense(2), nn.Dense(3)),
-        lambda a, x: np.concatenate([dense(a, x, "0."), dense(a, x, "1.")], -1),
-        output=(2, 5),
-        mixed="promoted",
-    ),
-    Entry(
-        "Parallel joined on the first axis",
-        lambda: nn.Parallel(nn.Tanh(), nn.Identity(), axis=0),
-        pointwise(lambda x: np.concatenate([np.tanh(x), x], 0)),
-        output=(4, 6),
-        batch=1,
-    ),
-    Entry(
-        "Parallel summed",
-        lambda: nn.Parallel(nn.Dense(2), nn.Dense(2), join="sum"),
-        lambda a, x: dense(a, x, "0.") + dense(a, x, "1."),
-        output=(2, 2),
-        mixed="promoted",
-    ),
-    Entry(
-        "Parallel stacked",
-        lambda: nn.Parallel(nn.Tanh(), nn.Identity(), join="stack", axis=1),
-        pointwise(lambda x: np.stack([np.tanh(x), x], 1)),
-        output=(2, 2, 6),
-    ),
-    Entry(
-        "Parallel joined by a function",
-        lambda: nn.Parallel(nn.Tanh(), nn.Identity(), join=product),
-        pointwise(lambda x: np.tanh(x) * x),
-    ),
-    Entry(
-        "Residual",
-        lambda: nn.Residual(nn.Dense(6)),
-        lambda a, x: x + dense(a, x, "block."),
-        mixed="refused",
-    ),
-    Entry(
-        "Residual of several",
-        lambda: nn.Residual(nn.Dense(4), nn.Dense(6)),
-        lambda a, x: x + dense(a, dense(a, x, "block.0."), "block.1."),
-        mixed="refused",
-    ),
-    Entry("Identity", nn.Identity, pointwise(lambda x: x), peer=lambda t: t.nn.Identity()),
-    Entry("Lambda", lambda: nn.Lambda(square), pointwise(np.square)),
-    Entry(
-        "Lambda of two inputs",
-        lambda: nn.Lambda(product),
-        lambda _, x, y: x * y,
-        inputs=(FLOATING, FLOATING),
-    ),
-    Entry(
-        "BlockList",
-        lambda: Stack(nn.BlockList([nn.Dense(6), nn.Tanh()])),
-        lambda a, x: np.tanh(dense(a, x, "layers.0.")),
-        mixed="promoted",
-    ),
-    Entry(
-        "BlockDict",
-        lambda: Heads(nn.BlockDict({"mean": nn.Dense(2), "scale": nn.Dense(2)})),
-        lambda a, x: dense(a, x, "heads.mean.") * np.exp(dense(a, x, "heads.scale.")),
-        output=(2, 2),
-        mixed="promoted",
-    ),
-    Entry(
-        "replicate",
-        lambda: kuai.replicate(nn.Dense(6), 2),
-        lambda a, x: dense(a, dense(a, x, "0."), "1."),
-        mixed="promoted",
-    ),
-    Entry(
-        "replicate, shared",
-        lambda: kuai.replicate(nn.Dense(6), 2, share=True),
-        lambda a, x: dense(a, dense(a, x, "0."), "0."),
-        mixed="promoted",
-    ),
-]
-
 CATALOGUE = [*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS]
-
-
-# ---- instances and inputs of an entry
-
-
-def drawn(entry: Entry, dtype: Any, batch: int | None = None) -> list[jax.Array]:
-    """Inputs from the normal distribution, with `batch` as the size of their batch axis."""
-    source = np.random.default_rng(1)
-    arrays = []
-    for given in entry.inputs:
-        shape = given.shape if isinstance(given, Integers) else given
-        if batch is not None and entry.batch is not None:
-            shape = (*shape[: entry.batch], batch, *shape[entry.batch + 1 :])
-        if isinstance(given, Integers):
-            arrays.append(jnp.asarray(source.integers(0, given.limit, shape), jnp.int32))
-        else:
-            arrays.append(jnp.asarray(source.normal(size=shape), dtype))
-    return arrays
-
-
-def filled(entry: Entry, dtype: Any) -> Block:
-    """A new instance with random values everywhere, so that no bias is 0 and no scale is 1."""
-    block = entry.make().initialize(sample=tuple(drawn(entry, jnp.float32))).astype(dtype)
-    source = np.random.default_rng(2)
-    for path, holder in block.named_holders():
-        values = source.normal(size=holder.array.shape)
-        values = np.exp(values) if path.endswith("running_var") else values
-        holder.array = jnp.asarray(values, holder.dtype)
-    return block
-
-
-def mode(entry: Entry) -> Any:
-    return kuai.train_mode() if entry.training else kuai.eval_mode()

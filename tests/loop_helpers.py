@@ -52,6 +52,4 @@ def oracle(x, w, n):
 
 def gradients(options=LoopOptions()):
     """(x, w, n) → value and gradients of `weighed`, one program for all n."""
-    return jax.jit(
-        jax.value_and_grad(lambda x, w, n: weighed(x, w, n, options), argnums=(0, 1))
-    )
+    return jax.jit(jax.value_and_grad(lambda x, w, n: weighed(x, w, n, options), argnums=(0, 1)))

@@ -85,7 +85,7 @@ def test_arrays_may_be_nested_and_of_any_library():
         ((X, None), "expected an array of numbers, got NoneType"),
         ((X, "text"), "expected an array of numbers, got str"),
         ((X, np.array(["a"] * 7)), "expected an array of numbers, got one of the dtype <U1"),
-        (([1, 2, 3], [0, 1, 0]), "[0][0] has shape ()"),
+        (([1, 2, 3], [0, 1, 0]), "the data: expected arrays, got a list of numbers at [0]; make"),
     ],
 )
 def test_arrays_that_make_no_batches_are_refused(arrays, text):

@@ -17,7 +17,9 @@ import kuai
 from kuai import nn
 from kuai.core.block import Block
 from kuai.testing import check_gradient
-from tests.catalogue import CATALOGUE, Entry, Heads, Stack, drawn, filled, mode, product, square
+from tests.catalogue import CATALOGUE
+from tests.catalogue_containers import Heads, Stack, product, square
+from tests.entry import Entry, drawn, filled, mode
 
 FLOATS = ("float32", "bfloat16", "float16", "float64")
 NAMES = {entry.name: entry for entry in CATALOGUE}

@@ -83,7 +83,16 @@ def test_wrong_usage_exits_with_2_and_says_what_was_expected(kuai, words, said):
     ("words", "said"),
     [
         (("show", "gone.safetensors"), "gone.safetensors: no such file"),
-        (("eval", "gone", "--data", "digits", "--net", "mlp"), "gone: no such file"),
+        (
+            ("eval", "gone", "--data", "digits", "--net", "mlp"),
+            "gone: no such file or fo",
+        ),
+        (
+            ("eval", "gone"),
+            "gone: no such file or folder; expected the folder of",
+        ),
+        (("eval", "."), ".: expected the folder of a run, but there is no run.json in it"),
+        (("predict", "gone", "--data", "digits"), "gone: no such file or folder"),
         (("train", "--data", "gone.csv"), "gone.csv: the file does not exist"),
         (("train", "--resume", "--out", "gone"), "expected the folder of a run"),
     ],

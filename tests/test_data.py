@@ -1,4 +1,4 @@
-"""Data sets: what is loaded, how it is split, and what is said of files that hold none."""
+"""Data sets out of files: what is loaded, and what is said of files that hold none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kuai.data import Dataset, load
+from kuai.data import load
 from kuai.errors import (
     ArgumentError,
     DataError,
@@ -117,6 +117,11 @@ def test_a_column_named_label_is_the_target_wherever_it_stands(tmp_path):
 def test_a_label_column_makes_numbers_as_names_possible(tmp_path):
     data = load(csv(tmp_path, "0,1,label\n5,6,1\n7,8,0\n"))
     np.testing.assert_array_equal(data.x, float32([[5, 6], [7, 8]]))
+
+
+def test_the_names_of_the_inputs_are_kept(tmp_path):
+    assert load(csv(tmp_path, "b,label,a\n5,6,1\n7,8,0\n"), classes=9).columns == ("b", "a")
+    assert load(csv(tmp_path, "5,6,1\n7,8,0\n")).columns is None
 
 
 def test_what_spreadsheets_write_is_read(tmp_path):
@@ -315,7 +320,7 @@ Y = ("y.npy", array_file("(1,)", "<f4", bytes(4)))
     [
         (b"", "is no array that can be read"),
         (b"not an array", "is no array that can be read"),
-        (array_file("(1000000000000,)"), "needs 4000000000078 bytes, the archive has"),
+        (array_file("(1000000000000,)"), "needs 4000000000078 bytes, the file has"),
         (array_file("(2,)", data=bytes(4)), "its shape needs"),
         (array_file("(1,)", data=bytes(400)), "its shape needs"),
         (array_file("(-1, -1)", data=bytes(4)), "is no array that can be read"),
@@ -374,64 +379,3 @@ def test_a_damaged_archive_is_read_right_or_refused(tmp_path_factory, data):
     except KuaiError:
         return
     assert sorted(found.x.ravel().tolist()) == [0.0] * 6 + [1.0] * 3 or found.x.dtype == np.int32
-
-
-# --- Dataset and split ---------------------------------------------------------------------------
-
-
-def dataset(labels: Any, classes: int = 3) -> Dataset:
-    y = np.asarray(labels, np.int32)
-    return Dataset("toy", np.arange(len(y), dtype=np.float32)[:, None], y, tuple("abc")[:classes])
-
-
-def test_a_data_set_unpacks_and_tells_what_it_holds():
-    data = dataset([0, 1, 2])
-    x, y = data
-    assert (x is data.x, y is data.y, len(data)) == (True, True, 3)
-    assert repr(data) == "Dataset('toy': x float32 (3, 1), y int32 (3,), 3 classes)"
-
-
-def test_labels_outside_the_classes_are_refused():
-    with pytest.raises(
-        DataError, match=r"toy: expected labels from 0 to 1 \(2 classes\), got 2 at"
-    ):
-        dataset([0, 1, 2], classes=2)
-
-
-@given(
-    st.lists(st.integers(0, 2), min_size=2, max_size=60),
-    st.floats(0.05, 0.95),
-    st.integers(0, 2**32),
-)
-def test_a_split_parts_the_examples_and_shares_out_each_class(labels, share, seed):
-    data = dataset(labels)
-    count = round(share * len(data))
-    if not 0 < count < len(data):
-        return
-    train, test = data.split(share, seed)
-    assert len(test) == count
-    np.testing.assert_array_equal(np.sort(np.concatenate([train.x, test.x]), 0), data.x)
-    for label in set(labels):
-        members, found = labels.count(label), int((test.y == label).sum())
-        assert abs(found - members * count / len(data)) < 1.5
-
-
-def test_a_split_depends_on_its_seed_alone():
-    digits = load("digits")
-    (_, a), (_, b), (_, c) = digits.split(seed=1), digits.split(seed=1), digits.split(seed=2)
-    np.testing.assert_array_equal(a.x, b.x)
-    assert not np.array_equal(a.y, c.y)
-    assert (np.abs(np.bincount(a.y) - np.bincount(digits.y) * 0.2) < 1).all()
-
-
-def test_a_split_without_classes_takes_any_examples():
-    data = Dataset("numbers", np.arange(10.0), np.arange(10.0))
-    train, test = data.split(3)
-    assert (len(train), len(test)) == (7, 3)
-    assert set(train.x) | set(test.x) == set(data.x)
-
-
-@pytest.mark.parametrize("test", [0, 1.0, 0.0, -0.5, 3, 7, 0.01])
-def test_a_split_with_an_empty_part_is_refused(test):
-    with pytest.raises(ArgumentError, match=r"a number from 1 to 2 of test examples, got .* empty"):
-        dataset([0, 1, 2]).split(test)

@@ -92,6 +92,16 @@ def test_the_command_line_page_tells_every_option(command):
     assert [name for name in [f"`kuai {command.name}", *options] if name not in page] == []
 
 
+@pytest.mark.parametrize("command", program.COMMANDS, ids=lambda command: command.name)
+def test_the_command_line_page_tells_the_defaults(command):
+    page = text_of("docs/command-line.md")
+    own = page.partition(f"## `kuai {command.name}`")[2].partition("\n## ")[0]
+    shared = page.partition("## The net")[2].partition("\n## ")[0]
+    told = dict(re.findall(r"^\| `--([a-z-]+).*\| ([^|]+) \|$", shared + own, flags=re.MULTILINE))
+    numbers = {o.name: f"{o.default}" for o in command.options if type(o.default) in (int, float)}
+    assert {name: told[name] for name in numbers} == numbers
+
+
 def test_the_command_line_page_tells_every_file_of_a_run():
     page = text_of("docs/command-line.md")
     assert [name for name in runs._OWN if f"`{name}`" not in page] == []

@@ -150,7 +150,7 @@ def test_a_loop_and_a_branch_in_a_loop():
 
 
 def test_a_body_with_a_derivative_of_its_own_and_a_loop_in_such_a_function():
-    """The derivative that a person gives is the one that is taken: here three times the true one."""
+    """The derivative that a person gives is taken: here three times the true one."""
 
     @jax.custom_vjp
     def tripled(x):
@@ -181,7 +181,9 @@ def test_second_order(options):
         return jnp.sum(dx**3) + dw * jnp.sum(dx)
 
     for argument in (0, 1):
-        grad = jax.grad(functools.partial(product, functools.partial(weighed, options=options)), argument)
+        grad = jax.grad(
+            functools.partial(product, functools.partial(weighed, options=options)), argument
+        )
         close(jax.jit(grad)(X, W), jax.grad(functools.partial(product, unrolled), argument)(X, W))
 
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kuai import losses
 from kuai.errors import ArgumentError, DataError, DtypeError, ShapeError
-from kuai.train import losses
 
 
 def log_softmax(z: np.ndarray) -> np.ndarray:

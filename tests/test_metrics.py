@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kuai import losses, metrics
 from kuai.errors import ArgumentError, DataError, DtypeError, ShapeError
-from kuai.train import losses, metrics
-from kuai.train.metric import zero
+from kuai.metrics.metric import zero
 
 CLASSES = 5
 

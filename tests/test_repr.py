@@ -54,6 +54,58 @@ def test_big_arguments_are_elided_and_not_kept():
     )
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Dense(3),
+        nn.Dense(3, use_bias=False, dtype="float16"),
+        nn.Embedding(4, 2),
+        nn.LayerNorm(),
+        nn.BatchNorm(use_scale=False),
+    ],
+    ids=repr,
+)
+def test_the_dtype_is_the_one_that_the_parameters_have(layer):
+    cast = layer.copy().astype("bfloat16")
+    assert "dtype='bfloat16'" in repr(cast)
+    assert cast.dtype == "bfloat16"
+    assert eval(repr(cast), vars(nn)).dtype == "bfloat16"  # noqa: S307  # the repr under test
+    assert "dtype" not in repr(cast.astype(jnp.float32))
+
+
+def test_a_layer_without_parameters_shows_the_dtype_it_was_given():
+    layer = nn.LayerNorm(use_scale=False, use_bias=False, dtype="float16")
+    assert repr(layer.astype("bfloat16")).endswith("dtype='float16')")
+
+
+def test_a_tied_parameter_brings_its_dtype():
+    one, other = nn.Dense(4, dtype="bfloat16"), nn.Dense(4, use_bias=False)
+    other.weight = one.params.weight
+    assert repr(other) == "Dense(4, use_bias=False, dtype='bfloat16')"
+
+
+class Shown(kuai.Block):
+    """Keeps its arguments behind properties."""
+
+    def __init__(self, rate=0.5, table=None):
+        self._rate = rate
+
+    @property
+    def rate(self):
+        return self._rate
+
+    @property
+    def table(self):
+        raise RuntimeError("not made yet")
+
+
+def test_properties_tell_arguments_and_may_fail():
+    block = Shown(0.25, table=3)
+    assert repr(block) == "Shown(rate=0.25, table=3)"
+    block._rate = 0.75
+    assert repr(block) == "Shown(rate=0.75, table=3)"
+
+
 def test_long_reprs_are_laid_out():
     net = nn.Sequential(*[nn.Dense(units, activation="relu") for units in range(1, 4)])
     net.append(nn.Sequential(*[nn.Dense(units, activation="tanh") for units in range(1, 5)]))

@@ -10,6 +10,7 @@ import pytest
 
 import kuai
 from kuai import nn
+from tests.weights import assert_same, weights_of
 
 
 def data(rows=16, width=5, classes=3, seed=0):
@@ -25,16 +26,6 @@ def mlp(**options):
 def trainer_of(net, optimizer=None, **options):
     optimizer = optax.sgd(0.1) if optimizer is None else optimizer
     return kuai.Trainer(net, optimizer, kuai.losses.softmax_cross_entropy, **options)
-
-
-def weights_of(net):
-    return {path: np.array(h.array) for path, h in net.named_holders()}
-
-
-def assert_same(left, right):
-    assert left.keys() == right.keys()
-    for path in left:
-        np.testing.assert_array_equal(left[path], right[path], err_msg=path)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -352,16 +343,6 @@ def test_a_loss_that_is_no_scalar_is_refused():
     trainer = kuai.Trainer(nn.Dense(1), optax.sgd(0.1), lambda output, target: output - target)
     with pytest.raises(kuai.errors.ShapeError, match=r"expected a scalar .* got shape \(2, 1\)"):
         trainer.step((jnp.ones((2, 1)), jnp.ones((2, 1))))
-
-
-def test_nothing_to_train_is_refused():
-    net = nn.Dense(1).freeze()
-    with pytest.raises(
-        kuai.errors.ArgumentError, match=r"trainable parameters, got none; call unfreeze"
-    ):
-        kuai.Trainer(net, optax.sgd(0.1), kuai.losses.mse).step(
-            (jnp.ones((2, 1)), jnp.ones((2, 1)))
-        )
 
 
 @pytest.mark.parametrize("ready", [True, False])

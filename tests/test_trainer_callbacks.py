@@ -13,7 +13,7 @@ import pytest
 
 import kuai
 from kuai import nn
-from kuai.train.callbacks import BestWeights, Callback, Checkpoint, EarlyStopping, JsonLines
+from kuai.callbacks import BestWeights, Callback, Checkpoint, EarlyStopping, JsonLines
 from kuai.train.lr_finder import find_learning_rate
 
 

@@ -16,6 +16,7 @@ import kuai
 from kuai import nn
 from kuai.data import ArrayBatches
 from kuai.train import source
+from tests.weights import assert_same, weights_of
 
 
 def data(rows=50, width=4, classes=3, seed=0):
@@ -31,16 +32,6 @@ def trainer_of(net=None, optimizer=None, **options):
     )
     optimizer = optax.adam(0.01) if optimizer is None else optimizer
     return kuai.Trainer(net, optimizer, kuai.losses.softmax_cross_entropy, **options)
-
-
-def weights_of(net):
-    return {path: np.array(h.array) for path, h in net.named_holders()}
-
-
-def assert_same(left, right):
-    assert left.keys() == right.keys()
-    for path in left:
-        np.testing.assert_array_equal(left[path], right[path], err_msg=path)
 
 
 def without_seconds(history):

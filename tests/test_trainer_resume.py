@@ -9,7 +9,7 @@ import pytest
 
 import kuai
 from kuai import nn
-from kuai.train.callbacks import BestWeights, Checkpoint, EarlyStopping
+from kuai.callbacks import BestWeights, Checkpoint, EarlyStopping
 
 
 def data(rows=40):

@@ -1,9 +1,14 @@
 """kuai: neural networks from Blocks, written as ordinary Python, run as one compiled program."""
 
+import logging as _logging
+
+from kuai import callbacks as callbacks
 from kuai import data as data
 from kuai import errors as errors
 from kuai import hybrid as _hybrid_package  # registers how blocks are compiled
 from kuai import init as init
+from kuai import losses as losses
+from kuai import metrics as metrics
 from kuai import models as models
 from kuai import nn as nn
 from kuai import random as random
@@ -27,8 +32,7 @@ from kuai.hybrid.disk import cache as cache
 from kuai.hybrid.function import explain as explain
 from kuai.hybrid.function import hybrid as hybrid
 from kuai.random import seed as seed
-from kuai.train import callbacks as callbacks
-from kuai.train import losses as losses
-from kuai.train import metrics as metrics
 from kuai.train.lr_finder import find_learning_rate as find_learning_rate
 from kuai.train.trainer import Trainer as Trainer
+
+_logging.getLogger(__name__).addHandler(_logging.NullHandler())  # silent unless a program asks

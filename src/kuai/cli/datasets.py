@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from kuai.cli.command import log
 from kuai.cli.options import Option, UsageError, text
 from kuai.data import Dataset, load
 from kuai.errors import ArgumentError, DataError
@@ -80,6 +82,7 @@ def facts(source: str, data: Dataset) -> dict[str, Any]:
         "examples": len(data),
         "shape": list(data.x.shape[1:]),
         "dtype": str(data.x.dtype),
+        "columns": None if data.columns is None else list(data.columns),
         "classes": None if data.classes is None else list(data.classes),
         "fingerprint": fingerprint(data),
     }
@@ -92,6 +95,57 @@ def fingerprint(data: Dataset) -> str:
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def in_order(
+    name: str,
+    x: np.ndarray,
+    columns: tuple[str, ...] | None,
+    wanted: tuple[str, ...] | None,
+) -> np.ndarray:
+    """Inputs in the order of the columns that a net was trained on, told by their names.
+
+    Args:
+        name: of the table, for messages.
+        x: the inputs.
+        columns: their names; None: taken to be in the order of the training.
+        wanted: the names in the order of the training; None: not known, nothing to compare with.
+
+    Raises:
+        DataError: there are other columns, or another number of them.
+    """
+    if wanted is None or columns == wanted:
+        return x
+    if columns is None:
+        if x.shape[1:] != (len(wanted),):
+            raise DataError(
+                f"{name}: expected {len(wanted)} columns, as in the training ({_some(wanted)}), "
+                f"got inputs of shape {x.shape[1:]}"
+            )
+        return x
+    if sorted(columns) != sorted(wanted) or len(set(columns)) < len(columns):
+        raise DataError(_other_columns(name, columns, wanted))
+    log.info("%s: columns put in the order of the training: %s", name, _some(wanted))
+    return x[:, [columns.index(column) for column in wanted]]
+
+
+def _other_columns(name: str, columns: tuple[str, ...], wanted: tuple[str, ...]) -> str:
+    missing = [column for column in wanted if column not in columns]
+    unknown = [column for column in columns if column not in wanted]
+    told = [
+        f"got {_some(columns)}",
+        *([f"{_some(missing)} missing"] if missing else []),
+        *([f"{_some(unknown)} not known"] if unknown else []),
+        *(["a table with a target is for --data"] if "label" in unknown else []),
+    ]
+    return (
+        f"{name}: expected the columns that the net was trained on ({_some(wanted)}), each once, "
+        + "; ".join(told)
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join([*names[:8], *(["..."] if len(names) > 8 else [])])
 
 
 def relabel(data: Dataset, classes: list[str] | None) -> Dataset:

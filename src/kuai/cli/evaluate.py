@@ -26,6 +26,8 @@ def _run(settings: Settings) -> Result:
     found = trained(settings, nets.outputs_for(data))
     if found.run is not None:
         data = datasets.relabel(data, found.classes)
+        x = datasets.in_order(data.name, data.x, data.columns, found.columns)
+        data = replace(data, x=x, columns=found.columns)
     part, chosen = _part(found, data, settings.part)
     log.info("%s: %s, %d examples", data.name, part, len(chosen))
     x = found.recipe.inputs(chosen.x)

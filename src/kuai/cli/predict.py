@@ -17,6 +17,7 @@ from kuai.cli.inputs import read_inputs
 from kuai.cli.options import Option, UsageError, text, whole
 from kuai.cli.settings import Settings
 from kuai.cli.targets import TARGET, Trained, trained
+from kuai.data.csv_table import Columns
 from kuai.errors import FileFormatError
 from kuai.files import write_bytes
 
@@ -29,8 +30,9 @@ all classes."""
 
 def _run(settings: Settings) -> Result:
     out = _destination(settings)
-    x, outputs = _inputs(settings)
+    name, x, columns, outputs = _inputs(settings)
     found = trained(settings, outputs)
+    x = datasets.in_order(name, x, columns, found.columns)
     table = _columns(found, _outputs(found, x, settings.batch_size))
     if out is None:
         return Result(_as_csv(table), _as_rows(table))
@@ -48,14 +50,14 @@ def _destination(settings: Settings) -> Path | None:
     return out
 
 
-def _inputs(settings: Settings) -> tuple[np.ndarray, int | None]:
-    """The inputs, and how many outputs their targets ask for, if there are targets."""
+def _inputs(settings: Settings) -> tuple[str, np.ndarray, Columns, int | None]:
+    """Name, inputs, their columns' names, and how many outputs the targets ask for, if any."""
     if (settings.input is None) == (settings.data is None):
         raise UsageError("expected either --input (inputs alone) or --data (inputs and targets)")
     if settings.input is not None:
-        return read_inputs(Path(settings.input)), None
+        return (settings.input, *read_inputs(Path(settings.input)), None)
     data = datasets.read(settings.data)
-    return data.x, nets.outputs_for(data)
+    return data.name, data.x, data.columns, nets.outputs_for(data)
 
 
 def _outputs(found: Trained, x: np.ndarray, batch_size: int) -> np.ndarray:

@@ -166,7 +166,9 @@ def _finite(data: Any) -> Any:
 
 
 def _with_notes(error: BaseException) -> str:
-    return "\n".join([str(error), *getattr(error, "__notes__", [])])
+    """The message and the notes that kuai added; JAX adds one about its own traceback."""
+    notes = [note for note in getattr(error, "__notes__", []) if "JAX_TRACEBACK_FILTER" not in note]
+    return "\n".join([str(error), *notes])
 
 
 def _complain(message: str, error: Exception | None = None) -> None:

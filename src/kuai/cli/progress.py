@@ -7,10 +7,10 @@ import math
 import sys
 from typing import Any
 
+from kuai.callbacks import Callback
 from kuai.cli.command import log
 from kuai.cli.runs import CHECKPOINT, METRICS, Run
 from kuai.files import write_text
-from kuai.train.callbacks import Callback
 from kuai.train.trainer import Trainer
 
 

@@ -13,7 +13,7 @@ from kuai.cli.options import UsageError
 from kuai.cli.runs import RECORD, WEIGHTS, Run
 from kuai.cli.settings import Settings
 from kuai.core.block import Block
-from kuai.errors import FileAccessError
+from kuai.errors import FileAccessError, MissingFileError
 
 TARGET = ("RUN_OR_WEIGHTS", "the folder of a run, or a .safetensors file")
 
@@ -41,12 +41,34 @@ class Trained:
         classes = data.get("classes") if isinstance(data, dict) else None
         return None if classes is None else list(map(str, classes))
 
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names of its inputs, if it was trained on a table that has them."""
+        data = self.run.record.get("data", {}) if self.run else {}
+        columns = data.get("columns") if isinstance(data, dict) else None
+        return tuple(map(str, columns)) if isinstance(columns, list) else None
+
     def sample(self) -> np.ndarray | None:
         """One input of the shape that it was trained on."""
         data = self.run.record.get("data", {}) if self.run else {}
         if not isinstance(data, dict) or "shape" not in data:
             return None
         return self.recipe.inputs(np.zeros((1, *data["shape"]), data.get("dtype", "float32")))
+
+
+def existing(target: str) -> Path:
+    """The path of a run's folder or a weights file.
+
+    Raises:
+        MissingFileError: nothing stands there.
+    """
+    path = Path(target)
+    if not path.exists():
+        raise MissingFileError(
+            f"{target}: no such file or folder; expected the folder of a run, as kuai train --out "
+            "makes it, or a .safetensors file"
+        )
+    return path
 
 
 def trained(settings: Settings, outputs: int | None) -> Trained:
@@ -58,9 +80,9 @@ def trained(settings: Settings, outputs: int | None) -> Trained:
 
     Raises:
         UsageError: it takes more to know which net it is.
-        FileAccessError: nothing stands there.
+        FileAccessError: nothing stands there, or no run.
     """
-    path = Path(settings.target)
+    path = existing(settings.target)
     folder = path if path.is_dir() else path.parent
     alone = not path.is_dir() and not (folder / RECORD).is_file()
     run = None if alone else Run.open(folder)
@@ -80,9 +102,9 @@ def source_of(settings: Settings) -> str:
     Raises:
         UsageError: no run says.
     """
-    path = Path(settings.target)
+    path = existing(settings.target)
     folder = path if path.is_dir() else path.parent
-    if path.exists() and (folder / RECORD).is_file():
+    if path.is_dir() or (folder / RECORD).is_file():
         data = Run.open(folder).record.get("data")
         if isinstance(data, dict) and isinstance(data.get("source"), str):
             return str(data["source"])

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from kuai import losses
 from kuai.cli.options import Option, choice, positive
 from kuai.cli.settings import Settings
 from kuai.core.block import Block
 from kuai.data import Dataset
-from kuai.train import losses
 from kuai.train.trainer import Trainer
 
 # Name → (in optax, learning rate where none is given, other arguments).

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from kuai.core import extensions
 from kuai.core.context import Scope, context, entered, scoped
 from kuai.core.parameter import Holder, Parameter
 from kuai.core.tree import Node, walk
@@ -122,6 +123,8 @@ def functional(block: Node) -> Functional:
     Returns:
         `Functional(apply, params, state)`. `apply` never reads or changes the block's own arrays;
         a parameter that is tied stands once, under its first path. Random numbers come from `key`.
+        In a raw transform, branches and loops on arrays become part of its program; what forward
+        reads from outside the block is fixed there, as JAX fixes it.
 
     Raises:
         ArgumentError: `block` is no block.
@@ -177,7 +180,12 @@ class _Apply:
     ) -> Any:
         values = self._bound({**params, **state})
         stream = KeylessStream(TransformError(_NO_KEY)) if key is None else KeyStream(key)
-        with entered(training=training, forced=True, inline=True):
+        traced = any(
+            isinstance(a, jax.core.Tracer) for a in jax.tree.leaves((params, state, inputs))
+        )
+        make_trace = extensions.registered.make_trace
+        trace = make_trace() if traced and make_trace is not None else None
+        with entered(training=training, forced=True, inline=True, trace=trace):
             output, writes = bound_call(
                 lambda: self._block(*inputs, **keywords),  # type: ignore[operator]  # a Block
                 values,
@@ -197,7 +205,9 @@ class _Apply:
 
     def _changed(self, writes: dict[Holder, jax.Array]) -> dict[str, jax.Array]:
         paths = {holder: path for path, holder in self._holders.items()}
-        for holder in writes:
+        for holder, value in writes.items():
+            if holder.anew:
+                jax.debug.callback(holder.store, value)
             if isinstance(holder, Parameter):
                 raise TransformError(
                     f"{type(self._block).__name__}: forward assigns to the parameter "

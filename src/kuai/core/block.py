@@ -16,7 +16,7 @@ from kuai.core.hooks import Hook
 from kuai.core.listing import Tree
 from kuai.core.modes import Mode
 from kuai.core.parameter import Holder
-from kuai.core.representation import represent
+from kuai.core.representation import print_lines, represent
 from kuai.core.tree import here, members
 from kuai.errors import (
     ArgumentError,
@@ -192,6 +192,7 @@ class Block(Tree):
 
         Raises:
             ShapeError: the sample does not fit; nothing has changed then.
+            ArgumentError: the sample is a shape, not arrays.
 
         Example:
             >>> net = nn.Dense(2).initialize(seed=1, sample=jnp.ones((1, 3)))
@@ -270,6 +271,7 @@ class Block(Tree):
 
         Args:
             active: False goes back to plain Python.
+            **options: any of those that follow.
             verify: when the result is compared with plain Python's: "auto" (default), for the
                 first call of a signature that has a branch or loop on arrays; "first", for the
                 first call of every signature; "always"; "never".
@@ -284,7 +286,7 @@ class Block(Tree):
             This block.
 
         Raises:
-            ArgumentError: there is no such option, or it has no such value.
+            ArgumentError: `active` is neither True nor False, or there is no such option or value.
             HybridizeError: when called, if forward cannot be compiled; the message has the line
                 and a way to write it.
             LoopLimitError: when called, if a loop passes `max_trips`.
@@ -294,6 +296,10 @@ class Block(Tree):
             >>> net(jnp.ones((1, 3))).shape
             (1, 2)
         """
+        if not isinstance(active, bool):
+            raise ArgumentError(
+                f"{type(self).__name__}.hybridize: expected True or False, got {active!r}"
+            )
         self._kuai.hybrid = options if active else None
         self._kuai_compile()
         return self
@@ -366,6 +372,12 @@ class Block(Tree):
     def _repr_html_(self) -> str:
         html: str = _registered("to_html")(self)
         return html
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        print_lines(printer, f"{type(self).__name__}(...)" if cycle else repr(self))
+
+    def __treescope_repr__(self, path: str | None, subtree_renderer: Any) -> Any:
+        return _registered("to_treescope")(self, path, subtree_renderer)
 
     @property
     def __jax_array__(self) -> Any:

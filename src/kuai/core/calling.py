@@ -21,7 +21,7 @@ from kuai.errors import ArgumentError, BlockNotReadyError, RegistrationError
 
 
 def uncompiled(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """Run a block that nobody told to compile. It begins to compile by itself, if it is outermost."""
+    """Run a block that nobody told to compile; if it is outermost, it begins to by itself."""
     if block._kuai.hybrid == "auto" and extensions.compiles_by_itself():
         compile_block = extensions.registered.compile_block
         assert compile_block is not None  # noqa: S101  # compiles_by_itself says so

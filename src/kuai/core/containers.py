@@ -8,6 +8,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 
 from kuai.core.block import Block
+from kuai.core.context import following
 from kuai.core.lists import BlockDict as BlockDict
 from kuai.core.lists import BlockList as BlockList
 from kuai.core.replicate import replicate as replicate

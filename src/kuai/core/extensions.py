@@ -26,6 +26,7 @@ class Extensions:
         summarize: (block, inputs) → an object that prints as a table.
         to_html: block → HTML for notebooks.
         automatic: whether outermost calls compile by themselves.
+        to_treescope: (block, path, renderer of what is inside) → what treescope shows.
     """
 
     make_trace: Callable[[], Any] | None = None
@@ -36,6 +37,7 @@ class Extensions:
     summarize: Callable[..., Any] | None = None
     to_html: Callable[..., Any] | None = None
     automatic: bool = True
+    to_treescope: Callable[..., Any] | None = None
 
 
 registered = Extensions()

@@ -9,7 +9,8 @@ Invariants a maintainer must not break:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -24,7 +25,7 @@ from kuai.core.parameter import Holder
 from kuai.core.signature import split
 from kuai.core.silence import muted
 from kuai.core.tree import Node, walk
-from kuai.errors import HybridizeError
+from kuai.errors import ArgumentError, HybridizeError
 from kuai.random import Stream, checked_seed, current_seed, streaming
 
 CONCRETIZATION = (
@@ -40,7 +41,8 @@ def initialize(block: Any, *, seed: int | None, init: Any, sample: Any, force: b
     chosen = None if init is None else initializers.get(init)
     born_seed = current_seed() if seed is None else checked_seed(seed, "initialize")
     if sample is not None:
-        dry_run(block, sample if isinstance(sample, tuple) else (sample,), {})
+        with sample_explained("initialize", sample):
+            dry_run(block, sample if isinstance(sample, tuple) else (sample,), {})
     wanted = {
         path: holder
         for path, holder in walk(block).holders.items()
@@ -55,6 +57,28 @@ def initialize(block: Any, *, seed: int | None, init: Any, sample: Any, force: b
     for path, holder in wanted.items():
         holder.bear(born_seed, path, chosen)
     _store(births, arrays)
+
+
+@contextmanager
+def sample_explained(where: str, sample: Any) -> Iterator[None]:
+    """Say so where a run failed that was given a shape in place of arrays.
+
+    Raises:
+        ArgumentError: the run failed, and the sample reads like a shape.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(sample, tuple) or not sample or not all(map(_is_size, sample)):
+            raise
+        raise ArgumentError(
+            f"{where}: expected an array as a sample, got {sample}, which reads like a shape; give "
+            f"jnp.zeros({sample})"
+        ) from error
+
+
+def _is_size(item: Any) -> bool:
+    return isinstance(item, int) and not isinstance(item, bool)
 
 
 def pending(roots: Iterable[Node]) -> list[tuple[str, Holder]]:

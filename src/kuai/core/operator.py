@@ -96,7 +96,9 @@ class _Operator:
         stream = random.KeylessStream(_KeyWanted()) if key is None else random.KeyStream(key)
         with self._placed():
             result, writes = bound_call(
-                lambda: following(self._block.forward)(*args, **kwargs), self._bound(values), stream=stream
+                lambda: following(self._block.forward)(*args, **kwargs),
+                self._bound(values),
+                stream=stream,
             )
             output, residuals = _checked_result(result)
         self.written = list(writes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+from types import NoneType
 from typing import Any
 
 from kuai.core.admission import raw_items
@@ -12,6 +13,7 @@ from kuai.core.tree import Node
 
 WIDTH = 88
 _INDENT = "  "
+_PLAIN = (int, float, str, tuple)
 _MOST_DEEP = 40
 _MOST_BLOCKS = 2000
 
@@ -55,6 +57,14 @@ def laid_out(name: str, items: list[str]) -> str:
         return line
     lines = [f"{_INDENT}{item},".replace("\n", f"\n{_INDENT}") for item in items]
     return "\n".join([f"{name}(", *lines, ")"])
+
+
+def print_lines(printer: Any, text: str) -> None:
+    """Give text to IPython's printer line by line, so that it can indent it."""
+    for number, line in enumerate(text.split("\n")):
+        if number:
+            printer.break_()
+        printer.text(line)
 
 
 def with_counts(texts: list[str]) -> list[str]:
@@ -119,15 +129,27 @@ def _others(block: Any, keywords: dict[str, Any]) -> list[tuple[str, Any]]:
 def _value(block: Any, parameter: inspect.Parameter, given: Any, keywords: dict[str, Any]) -> Any:
     """The argument as the block holds it now under the same name, else as it was given."""
     stored = dict(block._kuai_stored()).get(parameter.name, parameter.empty)
+    if stored is parameter.empty:
+        stored = _of_property(block, parameter)
     if stored is not parameter.empty and not isinstance(stored, Holder):
         return stored
     return keywords.get(parameter.name, given)
 
 
+def _of_property(block: Any, parameter: inspect.Parameter) -> Any:
+    """What a property of the argument's name says, if that is plain; `parameter.empty` else."""
+    if not isinstance(getattr(type(block), parameter.name, None), property):
+        return parameter.empty
+    try:
+        found = getattr(block, parameter.name)
+    except Exception:  # noqa: BLE001  # a property that fails must not make repr fail
+        return parameter.empty
+    return found if isinstance(found, (*_PLAIN, NoneType)) else parameter.empty
+
+
 def _is_default(value: Any, default: Any) -> bool:
-    plain = (int, float, str, tuple)
     return value is default or (
-        isinstance(value, plain) and type(value) is type(default) and value == default
+        isinstance(value, _PLAIN) and type(value) is type(default) and value == default
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kuai.data.nested import as_numpy, common_length, map_arrays
+from kuai.data.nested import common_length, map_arrays, numpy_arrays
 from kuai.errors import ArgumentError, DataError
 
 _END = object()
@@ -131,7 +131,7 @@ class ArrayBatches(Batches):
     ) -> None:
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
             raise ArgumentError(f"batch_size: expected a whole number from 1, got {batch_size!r}")
-        self.arrays = map_arrays(as_numpy, arrays)
+        self.arrays = numpy_arrays(arrays, "the data")
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed

@@ -16,21 +16,49 @@ class _Row(NamedTuple):
     cells: list[str]
 
 
-def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read inputs (float32) and targets (text, whole numbers or floats).
+Columns = tuple[str, ...] | None  # the names of the inputs, where the table has some
+
+_TARGET_REMEDY = "Only the target may be text: name its column 'label' or make it the last"
+_INPUTS_REMEDY = "There is no target here: a table with one is for --data or kuai.data.load"
+
+
+def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray, Columns]:
+    """Read inputs, targets (text, whole numbers or floats), and the names of the inputs.
 
     Raises:
         DataError: the table is empty or ragged, or an input is no number; line and column named.
     """
-    rows = _rows(path)
-    names = _names(rows[0].cells)
-    body = rows[1:] if names else rows
-    names = names or [str(number) for number in range(1, len(rows[0].cells) + 1)]
-    _check_table(path, names, body)
+    names, named, body = _table(path)
+    if len(names) < 2:
+        raise DataError(
+            f"{path}: expected at least two columns parted by commas, inputs and a target, got "
+            f"{names[0][:60]!r} alone"
+        )
     target = names.index("label") if "label" in names else len(names) - 1
     targets = [_Row(row.line, [row.cells.pop(target)]) for row in body]
     name = names.pop(target)
-    return _numbers(path, names, body), _targets(path, name, targets)
+    x = _numbers(path, names, body, _TARGET_REMEDY)
+    return x, _targets(path, name, targets), tuple(names) if named else None
+
+
+def read_csv_inputs(path: Path) -> tuple[np.ndarray, Columns]:
+    """Read a table whose columns are all inputs, and their names.
+
+    Raises:
+        DataError: as `read_csv`.
+    """
+    names, named, body = _table(path)
+    return _numbers(path, names, body, _INPUTS_REMEDY), tuple(names) if named else None
+
+
+def _table(path: Path) -> tuple[list[str], bool, list[_Row]]:
+    """The columns' names, whether the file gives them, and the examples."""
+    rows = _rows(path)
+    found = _names(rows[0].cells)
+    names = found or [str(number) for number in range(1, len(rows[0].cells) + 1)]
+    body = rows[1:] if found else rows
+    _check_table(path, names, body)
+    return names, found is not None, body
 
 
 def _rows(path: Path) -> list[_Row]:
@@ -64,11 +92,6 @@ def _is_number(cell: str) -> bool:
 
 
 def _check_table(path: Path, names: list[str], body: list[_Row]) -> None:
-    if len(names) < 2:
-        raise DataError(
-            f"{path}: expected at least two columns parted by commas, inputs and a target, got "
-            f"{names[0][:60]!r} alone"
-        )
     if not body:
         raise DataError(f"{path}: the table has column names but no examples")
     for row in body:
@@ -78,14 +101,12 @@ def _check_table(path: Path, names: list[str], body: list[_Row]) -> None:
             )
 
 
-def _numbers(path: Path, names: list[str], body: list[_Row]) -> np.ndarray:
+def _numbers(path: Path, names: list[str], body: list[_Row], remedy: str) -> np.ndarray:
     try:
         return np.array([[float(cell) for cell in row.cells] for row in body])
     except ValueError:
         place = _first_non_number(path, names, body)
-        raise DataError(
-            f"{place}. Only the target may be text: name its column 'label' or make it the last"
-        ) from None
+        raise DataError(f"{place}. {remedy}") from None
 
 
 def _first_non_number(path: Path, names: list[str], body: list[_Row]) -> str:

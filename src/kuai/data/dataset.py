@@ -19,9 +19,12 @@ class Dataset:
         x: inputs, the examples along the first axis.
         y: targets; int32 labels from 0 where there are classes.
         classes: the name of each label; None: the targets are numbers, not classes.
+        columns: the name of each column of x, as the first line of a table has them; default
+            None: they have no names.
 
     Raises:
-        DataError: no examples, unequal lengths, or a label without a class.
+        DataError: no examples, unequal lengths, a label without a class, or a wrong number of
+            column names.
 
     Example:
         >>> x, y = np.zeros((4, 2), np.float32), np.array([0, 1, 1, 0], np.int32)
@@ -34,11 +37,17 @@ class Dataset:
     x: np.ndarray
     y: np.ndarray
     classes: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         _check_lengths(self.name, self.x, self.y)
         if self.classes is not None:
             check_labels(self.name, self.y, self.classes)
+        if self.columns is not None and self.x.shape[1:] != (len(self.columns),):
+            raise DataError(
+                f"{self.name}: expected a name for each input, got {len(self.columns)} names and x "
+                f"of shape {self.x.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.x)

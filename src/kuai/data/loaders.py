@@ -8,7 +8,7 @@ from typing import Any
 
 from kuai.data.batches import ArrayBatches, Batches
 from kuai.data.dataset import Dataset
-from kuai.data.nested import as_numpy, common_length, map_arrays
+from kuai.data.nested import common_length, numpy_arrays
 from kuai.errors import ArgumentError, DataError
 
 
@@ -41,8 +41,9 @@ class IterableBatches(Batches):
 
     def _epoch(self, number: int, first: int) -> Iterator[Any]:
         for batch, raw in islice(enumerate(self._fresh()), first, None):
-            arrays = map_arrays(as_numpy, raw)
-            common_length(arrays, f"batch {batch} of epoch {number}")
+            place = f"batch {batch} of epoch {number}"
+            arrays = numpy_arrays(raw, place)
+            common_length(arrays, place)
             yield arrays
 
     def _fresh(self) -> Iterator[Any]:
@@ -100,6 +101,11 @@ def as_batches(
         )
     if isinstance(data, Batches):
         return data
+    if isinstance(data, str):
+        raise DataError(
+            f"expected arrays such as (x, y), a Dataset, or an iterable of batches, got the text "
+            f"{data[:60]!r}; kuai.data.load makes a Dataset of a name or file"
+        )
     if not (_is_function(data) or isinstance(data, Iterable) or _has_items(data)):
         raise DataError(
             f"expected arrays such as (x, y), a Dataset, or an iterable of batches, got "

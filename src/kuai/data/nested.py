@@ -12,6 +12,8 @@ import numpy as np
 
 from kuai.errors import DataError
 
+_MOST_TOLD = 8  # arrays in a message
+
 
 def map_arrays(function: Callable[[Any], Any], nested: Any) -> Any:
     """Apply a function to every array; lists become tuples, as in a training step.
@@ -32,6 +34,52 @@ def map_arrays(function: Callable[[Any], Any], nested: Any) -> Any:
     if isinstance(nested, (tuple, list)):
         return tuple(map_arrays(function, value) for value in nested)
     return function(nested)
+
+
+def numpy_arrays(nested: Any, what: str) -> Any:
+    """Whatever a user gives as a batch or data set, with NumPy arrays in it; lists become tuples.
+
+    Raises:
+        DataError: numbers stand in lists where arrays belong, or NumPy makes no array of something.
+    """
+    refuse_listed_numbers(nested, what)
+    return map_arrays(as_numpy, nested)
+
+
+def refuse_listed_numbers(nested: Any, what: str) -> None:
+    """Raise where a list of numbers, or a list of such lists, stands for an array.
+
+    Each number would be taken for an array of its own.
+
+    Raises:
+        DataError: so it is; the first place is named.
+    """
+    place = next(_listed_numbers(nested), None)
+    if place is not None:
+        at = f" at {place}" if place else ""
+        raise DataError(
+            f"{what}: expected arrays, got a list of numbers{at}; make an array of it with "
+            "np.asarray(numbers, np.float32), or np.int32 for labels"
+        )
+
+
+def _listed_numbers(nested: Any, path: str = "") -> Iterator[str]:
+    """The places of lists of numbers; a tuple is always a batch or a part of one."""
+    if isinstance(nested, dict):
+        for key, value in nested.items():
+            yield from _listed_numbers(value, f"{path}[{key!r}]")
+    elif _is_listed(nested):
+        yield path
+    elif isinstance(nested, (tuple, list)):
+        for number, value in enumerate(nested):
+            yield from _listed_numbers(value, f"{path}[{number}]")
+
+
+def _is_listed(nested: Any) -> bool:
+    first = nested if isinstance(nested, list) else None
+    while isinstance(first, (tuple, list)) and first:
+        first = first[0]
+    return isinstance(first, (int, float, np.generic))
 
 
 def named_arrays(nested: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -92,11 +140,15 @@ def common_length(nested: Any, what: str) -> int:
     if not lengths:
         raise DataError(f"{what}: expected at least one array, got {nested!r}")
     if None in lengths.values() or len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{place} has shape {array.shape}" for place, array in arrays)
+        told = [f"{place} has shape {array.shape}" for place, array in arrays[:_MOST_TOLD]]
+        listed = ", ".join([*told, *([f"and {len(arrays)} in all"] if arrays[_MOST_TOLD:] else [])])
         raise DataError(
             f"{what}: expected arrays of equal length along their first axis, but {listed}"
         )
     length = next(iter(lengths.values()))
     if not length:
-        raise DataError(f"{what}: there are no examples in it")
+        raise DataError(
+            f"{what}: there are no examples in it; leave empty batches out, or look at what chose "
+            "the examples"
+        )
     return length

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from kuai.data.csv_table import read_csv
+from kuai.data.csv_table import Columns, read_csv
 from kuai.data.dataset import Dataset
 from kuai.data.npz import read_npz
 from kuai.data.targets import dataset_from
@@ -57,10 +58,10 @@ def load(source: str | os.PathLike[str], *, classes: int | None = None) -> Datas
         problem = "is no regular file" if path.exists() else "does not exist"
         raise FileAccessError(f"{name}: the file {problem}. Give the path of a .npz or .csv file")
     try:
-        x, y = reader(path)
+        x, y, columns = reader(path)
     except PermissionError as error:
         raise FileAccessError(f"{name}: the file cannot be read ({error.strerror})") from error
-    return dataset_from(path.name, x, y, classes)
+    return replace(dataset_from(path.name, x, y, classes), columns=columns)
 
 
 def _digits() -> Dataset:
@@ -83,8 +84,8 @@ def _with_classes(dataset: Dataset, classes: int | None) -> Dataset:
 
 
 _EMBEDDED: dict[str, Callable[[], Dataset]] = {"digits": _digits}
-_READERS: dict[str, Callable[[Path], tuple[np.ndarray, np.ndarray]]] = {
-    ".npz": read_npz,
+_READERS: dict[str, Callable[[Path], tuple[np.ndarray, np.ndarray, Columns]]] = {
+    ".npz": lambda path: (*read_npz(path), None),
     ".csv": read_csv,
 }
 

@@ -23,7 +23,7 @@ def dataset_from(name: str, x: np.ndarray, y: np.ndarray, classes: int | None) -
     Raises:
         DataError: the arrays are no data set.
     """
-    x = _inputs(name, x)
+    x = inputs_from(name, x)
     column = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if column.ndim == 1 and column.dtype.kind in "iub":
         return _with_labels(name, x, column, classes)
@@ -45,7 +45,12 @@ def _with_labels(name: str, x: np.ndarray, labels: np.ndarray, classes: int | No
     return Dataset(name, x, labels.astype(np.int32), names)
 
 
-def _inputs(name: str, x: np.ndarray) -> np.ndarray:
+def inputs_from(name: str, x: np.ndarray) -> np.ndarray:
+    """Inputs as a data set has them: floats as float32, pixels from 0 to 1, tokens as int32.
+
+    Raises:
+        DataError: they are no finite numbers.
+    """
     if x.dtype == np.uint8:
         return x.astype(np.float32) / 255
     if x.dtype.kind in "iu":

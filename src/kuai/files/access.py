@@ -11,9 +11,9 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from kuai.errors import FileAccessError, MissingFileError
+from kuai.errors import ArgumentError, FileAccessError, MissingFileError
 
 # O_NONBLOCK: a FIFO that takes the file's place opens at once, and is refused by its kind.
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -25,6 +25,20 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
+
+
+def checked_path(path: Any) -> Path:
+    """The path of a file as a user gave it.
+
+    Raises:
+        ArgumentError: it is no path.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(
+            f"path: expected text or a pathlib.Path, got {path!r}; give the file's name, such as "
+            "'net.safetensors'"
+        )
+    return Path(path)
 
 
 @contextlib.contextmanager

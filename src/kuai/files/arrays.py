@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kuai.errors import ArgumentError, DtypeError, FileFormatError
-from kuai.files.access import opened
+from kuai.files.access import checked_path, opened
 from kuai.files.durable import write_chunks
 from kuai.files.header import CODES, HEADER_LIMIT, LENGTH_BYTES, Entry, parse_header
 from kuai.files.kinds import HEAD_BYTES, looks_like
@@ -44,7 +44,8 @@ def write_arrays(
 
     Raises:
         DtypeError: an array has a dtype that the format does not know.
-        ArgumentError: a name or a metadata value is no text, or a reserved word.
+        ArgumentError: a name or a metadata value is no text, or a reserved word; or `path` is no
+            path.
         FileAccessError: the file cannot be written. The old one is whole.
 
     Example:
@@ -76,6 +77,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         the checksums. Files of other writers, which have no checksums, are read without that check.
 
     Raises:
+        ArgumentError: `path` is no path.
         FileFormatError: the file is damaged, hostile or of another format.
         FileAccessError: it is missing (then also a FileNotFoundError), unreadable, or no regular
             file.
@@ -87,7 +89,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         >>> kuai.files.read_arrays(path)
         ({'count': array(3, dtype=int32)}, {})
     """
-    name = os.fspath(path)
+    name = str(checked_path(path))
     with opened(path) as file:
         entries, metadata = _read_header(name, file)
         arrays = {key: _read_array(name, file, key, entry) for key, entry in entries.items()}

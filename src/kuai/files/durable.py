@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kuai.errors import FileAccessError
-from kuai.files.access import reason
+from kuai.files.access import checked_path, reason
 
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
@@ -65,7 +65,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def write_chunks(path: str | os.PathLike[str], chunks: Iterable[bytes | memoryview]) -> None:
     """Write the chunks, one after the other, as one durable file."""
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(checked_path(path)))
     mode = _mode_of_old(target)
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:

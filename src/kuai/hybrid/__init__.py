@@ -13,12 +13,11 @@ from typing import Any
 
 from kuai.core import calling, extensions
 from kuai.hybrid.cache import Compiled
-from kuai.hybrid.following import follow
 from kuai.hybrid.explain import Explanation, compiled_of, explanation
 from kuai.hybrid.function import hybrid
-from kuai.hybrid.guards import Guards
+from kuai.hybrid.operators import new_trace
 from kuai.hybrid.options import checked_options
-from kuai.hybrid.trace import Options, Trace
+from kuai.hybrid.trace import Options
 
 __all__ = ["hybrid"]
 
@@ -44,8 +43,10 @@ def _compile_function(function: Callable[..., Any], name: str) -> Compiled:
     return Compiled(function, (), name)
 
 
-extensions.registered.make_trace = lambda: Trace(Options(), Guards(), follow)
+extensions.registered.make_trace = functools.partial(new_trace, Options())
 extensions.registered.compile_block = _compile_block
+
+
 def _explain_block(block: Any) -> Explanation:
     internals = block._kuai
     setting = {None: "plain", "auto": "auto"}.get(

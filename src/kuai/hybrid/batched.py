@@ -129,7 +129,7 @@ class InStep:
         going = self._each(self.trip.condition, constants, carry)
         return [*carry, going]
 
-    def condition(self, constants: Arrays, carry: Arrays) -> jax.Array:
+    def condition(self, constants: Arrays, carry: Arrays) -> jax.Array:  # noqa: ARG002  # a Trip's
         return jnp.any(carry[-1])
 
     def step(self, constants: Arrays, carry: Arrays) -> Arrays:
@@ -148,9 +148,9 @@ class InStep:
         new = [_chosen(going, n, o) for n, o in zip(new, cotangents, strict=True)]
         return [_chosen(going, g, jnp.zeros_like(g)) for g in gradients], new
 
-    def reads(self, constants: Arrays, carry: Arrays) -> list[bool]:
+    def reads(self, constants: Arrays, carry: Arrays) -> list[int]:
         old = _examples(carry[:-1], [True] * (len(carry) - 1))
-        return [*self.trip.reads(_examples(constants, self.batched), old), True]
+        return [*self.trip.reads(_examples(constants, self.batched), old), len(old)]
 
     def silent(self) -> InStep:
         return replace(self, trip=self.trip.silent())
@@ -182,7 +182,7 @@ class Fanned:
     def pull(self, constants: Arrays, carry: Arrays, cotangents: Arrays) -> tuple[Arrays, Arrays]:
         return jax.vmap(partial(self.trip.pull, constants, carry))(cotangents)
 
-    def reads(self, constants: Arrays, carry: Arrays) -> list[bool]:
+    def reads(self, constants: Arrays, carry: Arrays) -> list[int]:
         return self.trip.reads(constants, carry)
 
     def silent(self) -> Fanned:

@@ -112,10 +112,13 @@ def _whole(
 ) -> _Plan:
     """A value whose two structures differ: it cannot be used from here on."""
     label = region.label(index)
+    lost: HybridizeError
     if isinstance(a[0], Undefined) or isinstance(b[0], Undefined):
         lost = _one_sided(label, region)
     else:
-        told_both = " and ".join(_told_structure(t.key) for t in (yes.templates[index], no.templates[index]))
+        told_both = " and ".join(
+            _told_structure(t.key) for t in (yes.templates[index], no.templates[index])
+        )
         lost = _differ(label, f"{told_both}: another structure in each branch", region)
     _, leaf = _lost(label, lost)
     return leaf, [_Pick(static=Undefined(label, lost))]
@@ -165,9 +168,11 @@ def _compatible(a: Type, b: Type) -> bool:
 
 
 def _same(a: Any, b: Any) -> bool:
-    return (isinstance(a, Undefined) and isinstance(b, Undefined) and a.error is b.error) or (
-        isinstance(a, Nothing) and isinstance(b, Nothing)
-    ) or same_static(a, b)
+    return (
+        (isinstance(a, Undefined) and isinstance(b, Undefined) and a.error is b.error)
+        or (isinstance(a, Nothing) and isinstance(b, Nothing))
+        or same_static(a, b)
+    )
 
 
 def _two(a: Any, b: Any) -> str:

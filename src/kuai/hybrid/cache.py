@@ -22,15 +22,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from kuai.core.binding import Unbound
+from kuai.core.binding import Unbound, bound_call
 from kuai.core.context import FORCED, TRAINING, context, entered, epoch, following
 from kuai.core.extensions import compiles_by_itself
 from kuai.core.initialize import make_ready, materialize, named_below
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
+from kuai.core.silence import muted
 from kuai.core.tree import Node, fingerprint, same_tokens
 from kuai.errors import HybridizeWarning
-from kuai.hybrid.errors import explained, is_uncompilable
+from kuai.hybrid.errors import explained, is_uncompilable, shortened
 from kuai.hybrid.program import Program
 from kuai.hybrid.trace import Options
 from kuai.hybrid.verify import verified
@@ -144,16 +145,26 @@ class Compiled:
     def _failed(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Raise what stopped the compilation, or go on as plain Python after a warning."""
         if not is_uncompilable(error):
+            shortened(error)
             if isinstance(error, AssertionError) and context.scope is None:
-                self._in_plain_python(args, kwargs)  # raises it with its own message and line
+                self._fail_natively(args, kwargs)
             raise error
         told = explained(error, self._name)
+        shortened(error)
         if self.options.fallback != "eager":
             if told is error:
                 raise error
             raise told from error
         self._give_up(str(told))
         return self._in_plain_python(args, kwargs)
+
+    def _fail_natively(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Let the assert that failed raise in plain Python, with its own line and message."""
+        try:
+            with muted(), entered(inline=True):
+                bound_call(lambda: self._call(*args, **kwargs), {})
+        except AssertionError as native:
+            raise native from None
 
     def _in_plain_python(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with entered(inline=True):
@@ -163,7 +174,9 @@ class Compiled:
         self.plain_because = reason
         self._fast, self._epoch = {}, -1
         warnings.warn(
-            f"{self._name} runs as plain Python, uncompiled: {reason}", HybridizeWarning, stacklevel=4
+            f"{self._name} runs as plain Python, uncompiled: {reason}",
+            HybridizeWarning,
+            stacklevel=4,
         )
 
     def _run(
@@ -311,5 +324,3 @@ class _ByBlocks:
         ):
             raise Unbound([])
         return found[1](tuple(a for a in args if not isinstance(a, Node)))
-
-

@@ -1,10 +1,11 @@
-"""What converted code calls: user functions converted, built-ins that take arrays, the rest as is."""
+"""What converted code calls: user functions converted, built-ins on arrays, the rest as is."""
 
 from __future__ import annotations
 
 import builtins
 import datetime
 import functools
+import operator
 import os
 import random
 import secrets
@@ -31,8 +32,24 @@ from kuai.hybrid.trace import Trace, current
 from kuai.hybrid.undefined import used
 
 _CHANGING = frozenset(
-    "append extend insert pop remove clear update setdefault add discard sort reverse popitem "
-    "difference_update intersection_update symmetric_difference_update".split()
+    [
+        "append",
+        "extend",
+        "insert",
+        "pop",
+        "remove",
+        "clear",
+        "update",
+        "setdefault",
+        "add",
+        "discard",
+        "sort",
+        "reverse",
+        "popitem",
+        "difference_update",
+        "intersection_update",
+        "symmetric_difference_update",
+    ]
 )
 _COPYING = frozenset(["copy", "split", "tolist", "fromkeys"])
 
@@ -75,7 +92,14 @@ def _makes(function: Any, result: Any) -> bool:
 def _takes_functions(function: Any) -> bool:
     """Whether functions among the arguments are called by code that is not converted."""
     module = getattr(function, "__module__", None) or ""
-    return module.partition(".")[0] in ("jax", "jaxlib", "functools", "builtins", "kuai", "itertools")
+    return module.partition(".")[0] in (
+        "jax",
+        "jaxlib",
+        "functools",
+        "builtins",
+        "kuai",
+        "itertools",
+    )
 
 
 def _followed_argument(value: Any) -> Any:
@@ -282,11 +306,9 @@ def in_(value: Any, container: Any, where: Where) -> Any:
         return used(value) in used(container)
     equal: Any = False
     for element in container:
-        equal = or_(equal, lambda e=element: value == e, where)
+        equal = or_(equal, functools.partial(operator.eq, value, element), where)
     return equal
 
 
 def not_in(value: Any, container: Any, where: Where) -> Any:
     return not_(in_(value, container, where), where)
-
-

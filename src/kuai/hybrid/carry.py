@@ -93,7 +93,8 @@ def settle(old: Carried, leaves: list[Any], template: Template, certain: bool) -
         Whether it moved.
     """
     if old.template.key == template.key:
-        return any([_settle_leaf(old, i, leaf, certain) for i, leaf in enumerate(leaves)])
+        moved = [_settle_leaf(old, i, leaf, certain) for i, leaf in enumerate(leaves)]
+        return any(moved)
     start = old.leaves[0] if len(old.leaves) == 1 else None
     if isinstance(start, Nothing) or (certain and _never_assigned(start)):
         old.leaves, old.types = [], []
@@ -158,7 +159,7 @@ def _settle_type(old: Carried, index: int, start: Any, end: Any) -> bool:
     before = have or type_of(start)
     after = type_of(end.aval if isinstance(end, Out) else end)
     both = joined(before, after)
-    if both is None or _narrows(before, after, both):
+    if both is None or _narrows(after, both):
         old.leaves[index] = Undefined(old.label, _changes(old, before, after))
         old.types[index] = None
         return True
@@ -166,13 +167,15 @@ def _settle_type(old: Carried, index: int, start: Any, end: Any) -> bool:
     return have is None or both != have
 
 
-def _narrows(before: Type, after: Type, both: Type) -> bool:
+def _narrows(after: Type, both: Type) -> bool:
     """Whether the second trip would compute in a narrower dtype than the first."""
     return not after.weak and after.dtype != both.dtype
 
 
 def _changes(old: Carried, before: Any, after: Any) -> CarryError:
-    same_shape = isinstance(before, Type) and isinstance(after, Type) and before.shape == after.shape
+    same_shape = (
+        isinstance(before, Type) and isinstance(after, Type) and before.shape == after.shape
+    )
     remedy = (
         f"write {old.label.strip('`')}.astype(...) before the loop"
         if same_shape
@@ -230,7 +233,8 @@ class Carry:
 
     def settle(self, outputs: Outputs, certain: bool) -> bool:
         ends = zip(self.values, outputs.leaves, outputs.templates, strict=True)
-        return any([settle(old, leaves, template, certain) for old, leaves, template in ends])
+        moved = [settle(old, leaves, template, certain) for old, leaves, template in ends]
+        return any(moved)
 
     def step(self, outputs: Outputs) -> Callable[[list[Any]], list[jax.Array]]:
         """A trip as a function of arrays."""

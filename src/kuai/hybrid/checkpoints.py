@@ -58,7 +58,7 @@ class Room(NamedTuple):
         end: the trip at which the loop stops, whatever its condition.
     """
 
-    kept: tuple[bool, ...]
+    kept: tuple[int, ...]
     ring: int
     marks: int
     end: np.int32 = NO_END
@@ -88,7 +88,7 @@ def room_for(trip: Trip, options: LoopOptions, constants: Arrays, carry: Arrays)
     kept = tuple(trip.reads(constants, carry))
     if options.bound is not None:
         return Room(kept, options.bound, 0, np.int32(options.bound))
-    if not any(kept):
+    if not kept:
         return Room(kept, 0, 0)
     rows = max(LEAST_ROWS, options.memory // _bytes(carry))
     wanted = max(LEAST_RING, RING_BYTES // _bytes(pick(kept, carry)))
@@ -150,9 +150,7 @@ def _mark_while_going(
         going = _while_going(trip, room, constants, going[2] + stride, going)
         return going, marks, used + 1
 
-    return lax.while_loop(
-        lambda state: state[0][1] & (state[2] < room.marks // 2), stretch, state
-    )
+    return lax.while_loop(lambda state: state[0][1] & (state[2] < room.marks // 2), stretch, state)
 
 
 def _while_going(trip: Trip, room: Room, constants: Arrays, stop: jax.Array, going: Going) -> Going:

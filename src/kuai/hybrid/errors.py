@@ -6,6 +6,8 @@ import linecache
 import re
 import traceback
 import types
+from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 
@@ -20,6 +22,7 @@ from kuai.hybrid.convert import conversion_of
 from kuai.hybrid.following import is_library_file
 from kuai.hybrid.places import told_place
 
+_PACKAGE = str(Path(__file__).parents[1])
 UNCOMPILABLE = (*CONCRETIZATION, jax.errors.UnexpectedTracerError)
 _SIZES = ("concrete values", "static integers", "must be static")
 
@@ -30,6 +33,26 @@ def is_uncompilable(error: Exception) -> bool:
         return True
     told = isinstance(error, (TypeError, IndexError)) and "Tracer" in str(error)
     return told and any(words in str(error) for words in _SIZES)
+
+
+def shortened(error: BaseException) -> None:
+    """Leave only frames outside kuai in a traceback: the user's, and those of libraries below."""
+    kept = [
+        entry
+        for entry in _entries(error.__traceback__)
+        if not entry.tb_frame.f_code.co_filename.startswith(_PACKAGE)
+    ]
+    short: types.TracebackType | None = None
+    for entry in reversed(kept):
+        short = types.TracebackType(short, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    if short is not None:
+        error.__traceback__ = short
+
+
+def _entries(entry: types.TracebackType | None) -> Iterator[types.TracebackType]:
+    while entry is not None:
+        yield entry
+        entry = entry.tb_next
 
 
 def explained(error: Exception, name: str) -> HybridizeError:
@@ -65,8 +88,10 @@ def _problem(error: Exception) -> Exception | None:
 _WHAT: dict[type, tuple[type[HybridizeError], str, str]] = {
     jax.errors.TracerBoolConversionError: (
         ConditionError,
-        "Python branches on the value of an array where kuai cannot convert it (a generator, "
-        "match, `in`, code without source, a library)",
+        (
+            "Python branches on the value of an array where kuai cannot convert it (a generator, "
+            "match, `in`, code without source, a library)"
+        ),
         "write the branch in a function of your own, or jnp.where, jax.lax.cond",
     ),
     jax.errors.TracerArrayConversionError: (
@@ -86,8 +111,10 @@ _WHAT: dict[type, tuple[type[HybridizeError], str, str]] = {
     ),
     jax.errors.UnexpectedTracerError: (
         HybridizeError,
-        "a value made inside a loop, a branch, jax.lax.scan, cond or jax.checkpoint is kept in a "
-        "State outside it, or in a variable",
+        (
+            "a value made inside a loop, a branch, jax.lax.scan, cond or jax.checkpoint is kept in "
+            "a State outside it, or in a variable"
+        ),
         "return it from the inner function and assign it outside",
     ),
 }

@@ -160,7 +160,11 @@ def _staged(program: Program) -> list[Staged]:
     for trace in program.traces:
         for staged in trace.staged:
             report = trace.reports.get(staged)
-            trips = int(report.value) if isinstance(report, Trips) and report.value is not None else None
+            trips = (
+                int(report.value)
+                if isinstance(report, Trips) and report.value is not None
+                else None
+            )
             found[_placed(staged.kind, staged.where, trips)] = None
     return list(found)
 
@@ -174,5 +178,3 @@ def compiled_of(function: Any) -> Compiled | None:
     """The cache behind a function of `kuai.hybrid`, or behind a block's call."""
     call = getattr(function, "_kuai_compiled", None) or getattr(function, "__self__", None)
     return call if isinstance(call, Compiled) else None
-
-

@@ -73,20 +73,19 @@ def _followed_object(function: Any) -> Any:
 
 def _followed(function: types.FunctionType) -> Any:
     trace = current()
-    if trace is not None:
-        trace.guards.function(function)
+    if trace is None:
+        return function
+    trace.guards.function(function)
     conversion = converted_code(function)
     if conversion.code is None:
         return function
-    return _bound(function, conversion.code)
+    return _bound(function, conversion.code, trace.hooks)
 
 
-def _bound(function: types.FunctionType, code: types.CodeType) -> Any:
+def _bound(function: types.FunctionType, code: types.CodeType, hooks: Any) -> Any:
     """The converted function; the same object for the same function, as caches of JAX need it."""
-    from kuai.hybrid.operators import HOOKS
-
     original, new = function.__dict__.get(_KEPT, (None, None))  # functools.wraps may have copied it
     if original is None or original() is not function or new.__code__ is not code:
-        new = converted(bound(function, code, HOOKS))
+        new = converted(bound(function, code, hooks))
         function.__dict__[_KEPT] = weakref.ref(function), new
     return new

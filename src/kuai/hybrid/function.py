@@ -13,9 +13,7 @@ from kuai.hybrid.explain import Explanation, compiled_of, explanation
 from kuai.hybrid.options import checked_options
 
 
-def hybrid(
-    function: Callable[..., Any] | None = None, **options: Any
-) -> Callable[..., Any]:
+def hybrid(function: Callable[..., Any] | None = None, **options: Any) -> Callable[..., Any]:
     """Compile a function that takes blocks and arrays.
 
     It may update parameters and `State` by plain assignment, draw random numbers, and call blocks
@@ -24,7 +22,9 @@ def hybrid(
     reads from its own closure or module is fixed at the first call, as by `jax.jit`.
 
     Args:
-        function: takes blocks and arrays, nested in tuples, dicts and dataclasses.
+        function: takes blocks and arrays, nested in tuples, dicts and dataclasses; without it,
+            what takes one is returned: `@kuai.hybrid(verify="never")`.
+        **options: as for `Block.hybridize`.
 
     Returns:
         A function of the same arguments.

@@ -35,7 +35,9 @@ def is_numeric(value: Any) -> bool:
 
 def flatten(value: Any, leaves: list[Any]) -> Template:
     """Take a value apart, appending its leaves: what no container of ours holds."""
-    if value is None or isinstance(value, (jax.Array, np.ndarray, Node, Holder, Undefined, Nothing)):
+    if value is None or isinstance(
+        value, (jax.Array, np.ndarray, Node, Holder, Undefined, Nothing)
+    ):
         leaves.append(value)
         return _LEAF
     parts = None if isinstance(value, (*NUMBERS, str)) else children(value)
@@ -44,9 +46,7 @@ def flatten(value: Any, leaves: list[Any]) -> Template:
         return _LEAF
     kind, rebuild, items = parts
     below = [flatten(item, leaves) for item in items]
-    return Template(
-        (kind, *(part.key for part in below)), _builder(rebuild, below)
-    )
+    return Template((kind, *(part.key for part in below)), _builder(rebuild, below))
 
 
 def _builder(rebuild: Callable[[list[Any]], Any], parts: list[Template]) -> Callable[..., Any]:
@@ -87,7 +87,7 @@ class Type:
     @property
     def extended(self) -> bool:
         """Whether it is a random key or the like."""
-        return jax.dtypes.issubdtype(self.dtype, jax.dtypes.extended)
+        return bool(jnp.issubdtype(self.dtype, jax.dtypes.extended))
 
     def __str__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"

@@ -18,16 +18,18 @@ repeated is silent, so that a person sees each trip once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr
 
 from kuai.hybrid.batched import plain
 from kuai.hybrid.checkpoints import LoopOptions
 from kuai.hybrid.reverse import differentiable
 from kuai.hybrid.silence import is_debug
-from kuai.hybrid.trips import Arrays, TracedTrip
+from kuai.hybrid.trips import Arrays, TracedTrip, is_float, pick, spread
 
 __all__ = ["LoopOptions", "while_loop"]
 
@@ -64,16 +66,38 @@ def while_loop(
     raw = _unwrapped(carry)
     test = jax.make_jaxpr(lambda *raw: condition(_wrapped(kinds, raw)))(*raw)
     step = jax.make_jaxpr(lambda *raw: _unwrapped(body(_wrapped(kinds, raw))))(*raw)
+    moving = [i for i, out in enumerate(step.jaxpr.outvars) if out is not step.jaxpr.invars[i]]
+    test, step = _closed_over(raw, moving, test), _closed_over(raw, moving, step, moving)
+    last, trips = _runner(test, step, options)([*step.consts, *test.consts], pick(moving, raw))
+    return _wrapped(kinds, spread(moving, last, raw)), trips
+
+
+def _closed_over(
+    raw: Arrays, moving: list[int], traced: ClosedJaxpr, outputs: list[int] | None = None
+) -> ClosedJaxpr:
+    """A function of the carry as one of the values that move; what no trip changes is constant."""
+    if len(moving) == len(raw):
+        return traced
+
+    def function(*values: jax.Array) -> Arrays:
+        whole = spread(moving, list(values), raw)
+        result = jax.core.eval_jaxpr(traced.jaxpr, traced.consts, *whole)
+        return result if outputs is None else pick(outputs, result)
+
+    return jax.make_jaxpr(function)(*pick(moving, raw))
+
+
+def _runner(
+    test: ClosedJaxpr, step: ClosedJaxpr, options: LoopOptions
+) -> Callable[[Arrays, Arrays], tuple[Arrays, jax.Array]]:
+    """`lax.while_loop` itself where no gradient can be asked for.
+
+    JAX takes no effect but a debug callback into a function that has a backward rule.
+    """
     trip = TracedTrip(test, step)
-    effects = [*test.effects, *step.effects]
-    # JAX takes no other effect into a function with a backward rule.
-    run = differentiable(trip, options) if all(map(is_debug, effects)) else _plain(trip, options)
-    last, trips = run([*step.consts, *test.consts], raw)
-    return _wrapped(kinds, last), trips
-
-
-def _plain(trip: TracedTrip, options: LoopOptions) -> Callable[..., tuple[Arrays, jax.Array]]:
-    return lambda constants, carry: plain(trip, options, constants, carry)
+    if all(map(is_debug, (*test.effects, *step.effects))) and any(map(is_float, step.in_avals)):
+        return differentiable(trip, options)
+    return partial(plain, trip, options)
 
 
 def _kind(value: jax.Array) -> Any:

@@ -16,13 +16,14 @@ from kuai.errors import BranchError, HybridizeError, RaiseError
 from kuai.hybrid import reports
 from kuai.hybrid.branch import and_, branch, choose, not_, or_, truth
 from kuai.hybrid.calls import call, decide, in_, is_, is_not, iterate, not_in
-from kuai.hybrid.following import converted
+from kuai.hybrid.following import converted, follow
+from kuai.hybrid.guards import Guards
 from kuai.hybrid.leaves import is_traced
 from kuai.hybrid.places import Where, told_place
 from kuai.hybrid.reads import attribute, changing, item, made, outside, rebinding, setting
 from kuai.hybrid.repeat import each, repeat
 from kuai.hybrid.text import joined_text
-from kuai.hybrid.trace import Staged, current
+from kuai.hybrid.trace import Options, Staged, Trace, current
 from kuai.hybrid.undefined import NOTHING, Nothing, Undefined, used
 
 Thunk = Callable[[], Any]
@@ -67,13 +68,17 @@ def final(result: Any, done: Any, total: bool, where: Where) -> Any:
     return used(result)
 
 
+def _unplaced(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Where], Any]:
+    return lambda a, b, _: compare(a, b)
+
+
 _OPERATORS: dict[str, Callable[[Any, Any, Where], Any]] = {
     "Is": is_,
     "IsNot": is_not,
     "In": in_,
     "NotIn": not_in,
     **{
-        name: lambda a, b, _, compare=compare: compare(a, b)
+        name: _unplaced(compare)
         for name, compare in {
             "Lt": operator.lt,
             "LtE": operator.le,
@@ -171,3 +176,8 @@ HOOKS = types.SimpleNamespace(
     setting=setting,
     values=values,
 )
+
+
+def new_trace(options: Options) -> Trace:
+    """What a trace that begins now records in."""
+    return Trace(options, Guards(), follow, HOOKS)

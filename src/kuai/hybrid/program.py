@@ -26,7 +26,8 @@ from kuai.core.signature import Template, split
 from kuai.core.tree import Node, walk
 from kuai.hybrid.following import follow
 from kuai.hybrid.guards import Guards
-from kuai.hybrid.reports import Check, Report
+from kuai.hybrid.operators import new_trace
+from kuai.hybrid.reports import Check, Report, Trips
 from kuai.hybrid.trace import Options, Trace
 from kuai.hybrid.undefined import used
 
@@ -38,14 +39,16 @@ class About:
         template: of the output.
         holders: those written.
         draws: number of keys drawn, or -1: the last of the written values is the count.
+        only_trips: whether nothing is written but the trips of loops.
     """
 
-    __slots__ = ("draws", "holders", "template")
+    __slots__ = ("draws", "holders", "only_trips", "template")
 
     def __init__(self, template: Template, holders: list[Holder], draws: int) -> None:
         self.template = template
         self.holders = holders
         self.draws = draws
+        self.only_trips = draws >= 0 and all(isinstance(holder, Trips) for holder in holders)
 
 
 class Effects:
@@ -66,8 +69,13 @@ class Effects:
 
     def apply(self) -> Any:
         """Let the writes take effect and give the output."""
-        commit(self.writes())
-        return self.output()
+        about = self.about
+        if about.only_trips and context.scope is None:
+            for holder, value in zip(about.holders, self.written, strict=True):
+                holder.store(value)
+        else:
+            commit(self.writes())
+        return about.template.join(self.arrays)
 
     def output(self) -> Any:
         return self.about.template.join(self.arrays)
@@ -153,13 +161,15 @@ class Program:
         except _NeedsKeysError:
             self.draws = 1
             return self._applied(self._with_keys(arrays, inputs))
-        return self._applied(result) if type(result) is Effects else result
+        return self._applied(result) if type(result) is Effects or self.prints else result
 
     def run_pure(self, inputs: Any) -> Any:
         """The same without the effects: a result, or `Effects` to apply."""
         arrays: list[Any] = [holder._array for holder in self.holders]
         try:
-            return self._with_keys(arrays, inputs) if self.draws else self.jitted(arrays, None, inputs)
+            return (
+                self._with_keys(arrays, inputs) if self.draws else self.jitted(arrays, None, inputs)
+            )
         except _NeedsKeysError:
             self.draws = 1
             return self._with_keys(arrays, inputs)
@@ -203,7 +213,7 @@ class Program:
         args, kwargs = self.template.join(inputs)
         stream = _stream(ticket)
         visited: dict[int, Node] = {}
-        trace = Trace(self._options, Guards(), follow)
+        trace = new_trace(self._options)
         with entered(compiling=True, inline=True, visited=visited, trace=trace, **self._here):
             output, writes = bound_call(
                 lambda: follow(self._call)(*args, **kwargs),
@@ -276,4 +286,5 @@ def _packed(output: Any, writes: dict[Holder, Any], stream: random.Stream) -> An
 def _is_plain(output: Any) -> bool:
     """Whether `jax.jit` gives back the very same tree."""
     leaves = jax.tree.leaves(output, is_leaf=lambda leaf: leaf is None)
-    return all([isinstance(used(leaf), jax.Array) for leaf in leaves])
+    plain = [isinstance(used(leaf), jax.Array) for leaf in leaves]
+    return all(plain)

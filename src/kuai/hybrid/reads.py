@@ -21,9 +21,10 @@ from kuai.hybrid.trace import Trace, current
 from kuai.hybrid.undefined import Undefined, used
 
 _ABSENT = object()
-_PLAIN = (jax.Array, np.ndarray, np.generic, str, bytes, int, float, complex, tuple, list, dict, set,
-          frozenset, types.FunctionType, types.MethodType, types.BuiltinFunctionType, super, Holder,
-          type(None), property, slice, range)  # fmt: skip
+_ARRAYS = (jax.Array, np.ndarray, np.generic, Holder)
+_BUILT_IN = (str, bytes, int, float, complex, tuple, list, dict, set, frozenset, slice, range)
+_FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, super, property)
+_PLAIN = (*_ARRAYS, *_BUILT_IN, *_FUNCTIONS, type(None))
 _CHANGEABLE = (list, dict, set)
 
 
@@ -141,7 +142,7 @@ def changing(container: Any, where: Where, how: str = "an assignment") -> None:
     if trace.depth > trace.depth_of(container):
         kind = next(kind.__name__ for kind in _CHANGEABLE if isinstance(container, kind))
         raise MutationError(
-            f"{told_place(where)}a {kind} made outside a branch or loop on arrays is changed inside "
+            f"{told_place(where)}a {kind} made outside a branch or loop on arrays is changed in "
             f"it ({how}), which cannot be compiled: it would change once, not on every trip; write "
             "into an array made before with x.at[i].set(...), or assign a new tuple or dict to the "
             "variable"

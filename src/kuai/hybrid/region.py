@@ -162,10 +162,10 @@ class Region:
                 run()
                 drew = stream is not None and (stream.draws > 0 or stream.moved)
                 more = self._grow(scope, drew)
-                end = [[], []] if more else self._leaves(self.values())
+                leaves, templates = self._leaves([] if more else self.values())
             finally:
                 self._restore(*before)
-        return *end, more
+        return leaves, templates, more
 
     def _leaves(self, values: list[Any]) -> tuple[list[list[Any]], list[Template]]:
         leaves: list[list[Any]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -65,7 +66,6 @@ def each(
     put: Put,
     names: Sequence[str],
     counted: Sequence[str],
-    targets: Sequence[str],
     where: Where,
 ) -> None:
     """`for element in iterable: body(element)`, while `go()`."""
@@ -100,7 +100,7 @@ def _each_in_python(
         on = True if go is None else go()
         if is_traced(on):
             get, put, names, _ = variables
-            branch(on, lambda e=element: body(e), _nothing, get, put, names, where)
+            branch(on, functools.partial(body, element), _nothing, get, put, names, where)
         elif not on:
             return
         else:
@@ -187,7 +187,9 @@ def _stage(
         _check(region.trace, where, limit, arrays[0])
 
 
-def _settled(region: Region, trip: Thunk, counted: set[str], certain: bool) -> tuple[Carry, Outputs]:
+def _settled(
+    region: Region, trip: Thunk, counted: set[str], certain: bool
+) -> tuple[Carry, Outputs]:
     """Trace trips until every carried value has found its type."""
     carry = Carry()
     while True:

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from kuai.hybrid import batched
 from kuai.hybrid.checkpoints import LoopOptions, Stored
 from kuai.hybrid.silence import silently
-from kuai.hybrid.trips import Arrays, Trip, floats, is_float, read_by, spread, with_floats
+from kuai.hybrid.trips import Arrays, Trip, floats, is_float, pick, read_by, spread, with_floats
 
 Kept: TypeAlias = tuple[Arrays, Arrays, Stored]  # constants, first carry, what was stored
 
@@ -51,8 +51,9 @@ def _arrays(values: Any) -> Arrays:
 
 
 def _of_jax(value: jax.Array) -> jax.Array:
-    # Under vmap a tracer may stand for a NumPy array, which JAX does not take in a backward rule.
-    return jnp.copy(value) if isinstance(value, jax.core.Tracer) else value
+    # A number or NumPy array, or under vmap a tracer that stands for one, may come from outside
+    # the gradient; JAX does not take it into the rules below.
+    return jnp.copy(value) if isinstance(value, jax.core.Tracer) else jnp.asarray(value)
 
 
 def storing(trip: Trip, options: LoopOptions) -> Callable[..., tuple[Arrays, jax.Array, Stored]]:
@@ -153,13 +154,13 @@ class Tangent:
             filled = spread(learned, new_weights, weights)
             return self.trip.pull(filled, with_floats(values, new_values), of_tangents)
 
-        first, back = jax.vjp(pulled, [weights[i] for i in learned], floats(values))
+        first, back = jax.vjp(pulled, pick(learned, weights), floats(values))
         bent = back((constants[self.constants :], carry[self.carry :]))
         straight = self.trip.pull(weights, values, of_values)
         summed = jax.tree.map(jnp.add, straight, tuple(bent))
         return [*summed[0], *first[0]], [*summed[1], *first[1]]
 
-    def reads(self, constants: Arrays, carry: Arrays) -> list[bool]:
+    def reads(self, constants: Arrays, carry: Arrays) -> list[int]:
         return read_by(self.pull, constants, carry)
 
     def silent(self) -> Tangent:

@@ -48,18 +48,15 @@ def _silenced(value: Any, done: dict[int, Any]) -> Any:
     if not isinstance(value, Jaxpr | ClosedJaxpr) or not any(map(is_debug, value.effects)):
         return value
     if id(value) not in done:
-        whole = isinstance(value, ClosedJaxpr)
-        done[id(value)] = (
-            ClosedJaxpr(_silenced(value.jaxpr, done), value.consts)
-            if whole
-            else _silent_body(value, done)
-        )
+        done[id(value)] = _silent_jaxpr(value, done)
     return done[id(value)]
 
 
-def _silent_body(jaxpr: Jaxpr, done: dict[int, Any]) -> Jaxpr:
-    equations = [_silent(e, done) for e in jaxpr.eqns if e.primitive.name not in PRIMITIVES]
-    return jaxpr.replace(eqns=equations, effects=_without_debug(jaxpr.effects))
+def _silent_jaxpr(value: Jaxpr | ClosedJaxpr, done: dict[int, Any]) -> Jaxpr | ClosedJaxpr:
+    if isinstance(value, ClosedJaxpr):
+        return ClosedJaxpr(_silenced(value.jaxpr, done), value.consts)
+    equations = [_silent(e, done) for e in value.eqns if e.primitive.name not in PRIMITIVES]
+    return value.replace(eqns=equations, effects=_without_debug(value.effects))
 
 
 def _silent(equation: JaxprEqn, done: dict[int, Any]) -> JaxprEqn:

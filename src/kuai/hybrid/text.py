@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -42,14 +42,18 @@ class Formatted:
 
 
 def formatted(value: Any, conversion: int, spec: str) -> str:
-    convert = {ord("r"): repr, ord("s"): str, ord("a"): ascii}.get(conversion)
+    converts: dict[int, Callable[[Any], str]] = {ord("r"): repr, ord("s"): str, ord("a"): ascii}
+    convert = converts.get(conversion)
     return format(convert(value) if convert else value, spec)
 
 
 def joined_text(*parts: Any) -> str:
     """An f-string: strings, and (value, conversion, format) for what it shows."""
     pieces = [part if isinstance(part, str) else Formatted(*part) for part in parts]
-    arrays = any(isinstance(p, Formatted) and (is_traced(p.array) or isinstance(p.array, Text)) for p in pieces)
+    arrays = any(
+        isinstance(p, Formatted) and (is_traced(p.array) or isinstance(p.array, Text))
+        for p in pieces
+    )
     return Text.of(pieces) if arrays else "".join(map(str, pieces))
 
 
@@ -57,7 +61,7 @@ def print_(*values: Any, **options: Any) -> None:
     """`print`, at each run of the program."""
     trace = current()
     if trace is None:
-        print(*values, **options)
+        print(*values, **options)  # noqa: T201  # the user's
         return
     arrays: list[Any] = []
     shown = [_taken(value, arrays) for value in values]
@@ -65,7 +69,7 @@ def print_(*values: Any, **options: Any) -> None:
 
     def show(*arrays: Any) -> None:
         given = iter(arrays)
-        print(*(_told(value, given) for value in shown), **options)
+        print(*(_told(value, given) for value in shown), **options)  # noqa: T201  # the user's
 
     jax.debug.callback(show, *arrays)
 

@@ -51,6 +51,7 @@ class Trace:
         options: of the block or function that is compiled.
         guards: what was read from outside; a `guards.Guards`.
         follow: function → what to call instead.
+        hooks: the operators that converted code calls.
         staged: the branches and loops on arrays met, in order.
         reports: (kind, where) → the holder that brings a trip count or a failed check out.
         attributes: (id, name) → (object, value before) of attributes set on plain objects.
@@ -62,6 +63,7 @@ class Trace:
     options: Options
     guards: Any
     follow: Any
+    hooks: Any
     staged: dict[Staged, None] = field(default_factory=dict)
     reports: dict[Staged, Any] = field(default_factory=dict)
     attributes: dict[tuple[int, str], tuple[Any, Any]] = field(default_factory=dict)
@@ -72,7 +74,7 @@ class Trace:
 
     def fresh(self) -> Trace:
         """Another trace with the same guards, for what is traced later."""
-        return Trace(self.options, self.guards, self.follow)
+        return Trace(self.options, self.guards, self.follow, self.hooks)
 
     def close(self) -> None:
         """Let go of everything that holds tracers."""

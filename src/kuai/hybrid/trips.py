@@ -20,7 +20,7 @@ Arrays: TypeAlias = list[jax.Array]
 
 
 class Trip(Protocol):
-    """What the passes through a loop need to know of it. Cotangents are those of `floats(carry)`."""
+    """What the passes through a loop need of it. Cotangents are those of `floats(carry)`."""
 
     def condition(self, constants: Arrays, carry: Arrays) -> jax.Array:
         """Whether there is another trip."""
@@ -32,10 +32,10 @@ class Trip(Protocol):
         """Where the constants stand that have gradients."""
 
     def pull(self, constants: Arrays, carry: Arrays, cotangents: Arrays) -> tuple[Arrays, Arrays]:
-        """The gradients of the learned constants, and the cotangents of the carry before the trip."""
+        """The gradients of the learned constants, the cotangents of the carry before the trip."""
 
-    def reads(self, constants: Arrays, carry: Arrays) -> list[bool]:
-        """Which values of the carry `pull` reads; shapes and dtypes will do as arguments."""
+    def reads(self, constants: Arrays, carry: Arrays) -> list[int]:
+        """Where the values of the carry stand that `pull` reads; shapes will do as arguments."""
 
     def silent(self) -> Trip:
         """The same trip, debug callbacks left out."""
@@ -90,10 +90,10 @@ class TracedTrip:
             filled = spread(learned, weights, constants)
             return floats(self.step(filled, with_floats(carry, values)))
 
-        back = jax.vjp(outputs, [constants[i] for i in learned], floats(carry))[1]
+        back = jax.vjp(outputs, pick(learned, constants), floats(carry))[1]
         return back(cotangents)
 
-    def reads(self, constants: Arrays, carry: Arrays) -> list[bool]:
+    def reads(self, constants: Arrays, carry: Arrays) -> list[int]:
         return read_by(self.pull, constants, carry)
 
     def silent(self) -> TracedTrip:
@@ -119,7 +119,7 @@ def with_floats(values: Arrays, new: Arrays) -> Arrays:
     return spread([i for i, value in enumerate(values) if is_float(value)], new, values)
 
 
-def spread(places: list[int], new: list[Any], values: list[Any]) -> list[Any]:
+def spread(places: Sequence[int], new: list[Any], values: list[Any]) -> list[Any]:
     """The values, those at the places replaced in order."""
     result = list(values)
     for place, value in zip(places, new, strict=True):
@@ -127,11 +127,11 @@ def spread(places: list[int], new: list[Any], values: list[Any]) -> list[Any]:
     return result
 
 
-def pick(chosen: Sequence[bool], values: Arrays) -> Arrays:
-    return [value for choose, value in zip(chosen, values, strict=True) if choose]
+def pick(places: Sequence[int], values: Arrays) -> Arrays:
+    return [values[place] for place in places]
 
 
-def read_by(pull: Callable[..., Any], constants: Arrays, carry: Arrays) -> list[bool]:
+def read_by(pull: Callable[..., Any], constants: Arrays, carry: Arrays) -> list[int]:
     """Which values of the carry before a trip the way back through the trip reads.
 
     A counter is seldom among them, and a linear step reads none. An equation that calls a traced
@@ -143,4 +143,5 @@ def read_by(pull: Callable[..., Any], constants: Arrays, carry: Arrays) -> list[
         if not alive.isdisjoint(equation.outvars):
             alive.update(value for value in equation.invars if isinstance(value, Var))
     first = len(constants)
-    return [value in alive for value in jaxpr.invars[first : first + len(carry)]]
+    inputs = jaxpr.invars[first : first + len(carry)]
+    return [place for place, value in enumerate(inputs) if value in alive]

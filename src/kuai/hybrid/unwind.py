@@ -52,7 +52,9 @@ class Marks(NamedTuple):
     def pushed(self, place: jax.Array, carry: Arrays, keep: jax.Array) -> Marks:
         """With one more; unless it is to be kept, it only lies above the stack."""
         places = lax.dynamic_update_index_in_dim(self.places, place, self.used, 0)
-        return Marks(written(self.rows, self.used, carry), places, self.used + keep.astype(jnp.int32))
+        return Marks(
+            written(self.rows, self.used, carry), places, self.used + keep.astype(jnp.int32)
+        )
 
     def before(self, end: jax.Array) -> Marks:
         """Without the uppermost, if it does not lie before a trip."""
@@ -119,13 +121,12 @@ class _Way(NamedTuple):
 
     def _carry(self, kept: Arrays) -> Arrays:
         """A carry of what the ring keeps; the rest is not read."""
-        places = [i for i, keep in enumerate(self.room.kept) if keep]
-        return spread(places, kept, [jnp.zeros_like(value) for value in self.carry])
+        return spread(self.room.kept, kept, [jnp.zeros_like(value) for value in self.carry])
 
     def refilled(
         self, ring: Arrays, marks: Marks, end: jax.Array
     ) -> tuple[jax.Array, Arrays, Marks]:
-        """Run forward from the last mark to a trip, and say from where on the ring holds carries."""
+        """Run forward from the last mark to a trip; from where on the ring now holds carries."""
 
         def stretch(state: tuple[Forth, Marks]) -> tuple[Forth, Marks]:
             forth, marks = state

@@ -1,4 +1,4 @@
-"""What kuai needs of JAX's internals, in one place. tests/test_upstream.py fails first when it moves.
+"""What kuai needs of JAX's internals. tests/test_upstream.py fails first when it moves.
 
 JAX has no public way to make a weakly typed array of a traced one. A Python number that a loop
 carries must stay weak: `x * n` may not change its dtype because `n` became an array.

@@ -81,8 +81,8 @@ def _far(one: np.ndarray, other: np.ndarray) -> str | None:
     kind = np.complex128 if np.iscomplexobj(one) else np.float64
     x, y = one.astype(kind), other.astype(kind)
     scale = max(float(np.max(np.abs(y[np.isfinite(y)]), initial=0.0)), 1.0)
-    close = np.isclose(x, y, rtol=_RELATIVE.get(width, 1e-7), atol=_RELATIVE.get(width, 1e-7) * scale,
-                       equal_nan=True)  # fmt: skip
+    relative = _RELATIVE.get(width, 1e-7)
+    close = np.isclose(x, y, rtol=relative, atol=relative * scale, equal_nan=True)
     if close.all():
         return None
     place = tuple(int(i) for i in np.argwhere(~close)[0])

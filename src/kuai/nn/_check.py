@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kuai.core.tree import here
+from kuai.core.block import Block
+from kuai.core.parameter import Parameter
+from kuai.core.tree import here, members
 from kuai.errors import ArgumentError, DtypeError, ShapeError
 
 
@@ -162,6 +164,12 @@ def floating_name(where: str, dtype: Any) -> str:
             "dtype='float32' or dtype=jnp.bfloat16"
         )
     return str(found.name)
+
+
+def dtype_of(block: Block, given: str) -> str:
+    """The name of the dtype that a layer's parameters have now; `given` where it has none."""
+    own = (holder for _, holder in members(block) if isinstance(holder, Parameter))
+    return next((str(holder.dtype) for holder in own), given)
 
 
 def _index(value: Any) -> int | None:

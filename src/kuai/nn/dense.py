@@ -14,6 +14,7 @@ from kuai.nn._check import (
     check_axes,
     check_count,
     check_width,
+    dtype_of,
     floating_name,
 )
 from kuai.nn.activation import get, kept
@@ -64,11 +65,21 @@ class Dense(Block):
         self.activation = kept(activation, "Dense")
         self.use_bias = use_bias
         self.init, self.bias_init = init, bias_init
-        self.dtype = floating_name("Dense", dtype)
-        self.weight = Parameter(shape=(None, self.units), init=init, dtype=self.dtype)
+        dtype = self._given_dtype = floating_name("Dense", dtype)
+        self.weight = Parameter(shape=(None, self.units), init=init, dtype=dtype)
         self.bias = (
-            Parameter(shape=(self.units,), init=bias_init, dtype=self.dtype) if use_bias else None
+            Parameter(shape=(self.units,), init=bias_init, dtype=dtype) if use_bias else None
         )
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the parameters as they are now, after `astype` for example.
+
+        Example:
+            >>> nn.Dense(2).astype("bfloat16").dtype
+            'bfloat16'
+        """
+        return dtype_of(self, self._given_dtype)
 
     def infer_shapes(self, x: Any) -> None:
         """Settle the width of the input."""

@@ -11,7 +11,7 @@ from kuai.core.parameter import Parameter
 from kuai.core.tree import here
 from kuai.errors import ArgumentError
 from kuai.nn import ops
-from kuai.nn._check import as_integers, check_count, floating_name
+from kuai.nn._check import as_integers, check_count, dtype_of, floating_name
 
 
 class Embedding(Block):
@@ -46,8 +46,18 @@ class Embedding(Block):
         self.size = check_count("Embedding", "size", size)
         self.features = check_count("Embedding", "features", features)
         self.init = init
-        self.dtype = floating_name("Embedding", dtype)
-        self.weight = Parameter(shape=(self.size, self.features), init=init, dtype=self.dtype)
+        dtype = self._given_dtype = floating_name("Embedding", dtype)
+        self.weight = Parameter(shape=(self.size, self.features), init=init, dtype=dtype)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the parameters as they are now, after `astype` for example.
+
+        Example:
+            >>> nn.Embedding(4, 2).astype("bfloat16").dtype
+            'bfloat16'
+        """
+        return dtype_of(self, self._given_dtype)
 
     def forward(self, indices: Any) -> Any:
         """The rows at the indices."""

@@ -23,6 +23,7 @@ from kuai.nn._check import (
     check_number,
     check_width,
     checked_axis,
+    dtype_of,
     floating_name,
 )
 
@@ -72,10 +73,20 @@ class LayerNorm(Block):
         self.axes = check_count("LayerNorm", "axes", axes)
         self.epsilon = check_number("LayerNorm", "epsilon", epsilon, math.inf)
         self.use_scale, self.use_bias = use_scale, use_bias
-        self.dtype = floating_name("LayerNorm", dtype)
+        dtype = self._given_dtype = floating_name("LayerNorm", dtype)
         unknown = (None,) * self.axes
-        self.weight = _parameter(unknown, "ones", self.dtype) if use_scale else None
-        self.bias = _parameter(unknown, "zeros", self.dtype) if use_bias else None
+        self.weight = _parameter(unknown, "ones", dtype) if use_scale else None
+        self.bias = _parameter(unknown, "zeros", dtype) if use_bias else None
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the parameters as they are now, after `astype` for example.
+
+        Example:
+            >>> nn.LayerNorm().astype("bfloat16").dtype
+            'bfloat16'
+        """
+        return dtype_of(self, self._given_dtype)
 
     def infer_shapes(self, x: Any) -> None:
         """Settle the widths of the normalized axes."""
@@ -162,12 +173,22 @@ class BatchNorm(Block):
         self.momentum = check_number("BatchNorm", "momentum", momentum, 1.0, itself=True)
         self.epsilon = check_number("BatchNorm", "epsilon", epsilon, math.inf)
         self.use_scale, self.use_bias = use_scale, use_bias
-        self.dtype = floating_name("BatchNorm", dtype)
-        self.weight = _parameter((None,), "ones", self.dtype) if use_scale else None
-        self.bias = _parameter((None,), "zeros", self.dtype) if use_bias else None
-        wide = ops.promoted(jnp.dtype(self.dtype), jnp.dtype("float32"))
+        dtype = self._given_dtype = floating_name("BatchNorm", dtype)
+        self.weight = _parameter((None,), "ones", dtype) if use_scale else None
+        self.bias = _parameter((None,), "zeros", dtype) if use_bias else None
+        wide = ops.promoted(jnp.dtype(dtype), jnp.dtype("float32"))
         self.running_mean = State(shape=(None,), init="zeros", dtype=wide)
         self.running_var = State(shape=(None,), init="ones", dtype=wide)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the parameters as they are now, after `astype` for example.
+
+        Example:
+            >>> nn.BatchNorm().astype("bfloat16").dtype
+            'bfloat16'
+        """
+        return dtype_of(self, self._given_dtype)
 
     def infer_shapes(self, x: Any) -> None:
         """Settle the number of features."""

@@ -54,5 +54,11 @@ def _to_html(block: Any) -> Any:
     return __getattr__("to_html")(block)
 
 
+def _to_treescope(block: Any, path: str | None, render: Any) -> Any:
+    foldable = importlib.import_module(f"{__name__}.foldable")
+    return foldable.to_treescope(block, path, render)
+
+
 registered.summarize = _summarize
 registered.to_html = _to_html
+registered.to_treescope = _to_treescope

@@ -7,9 +7,12 @@ from typing import Any
 
 from kuai.core.block import Block
 from kuai.core.containers import BlockList, Parallel, Sequential
+from kuai.core.initialize import sample_explained
+from kuai.core.representation import print_lines
 from kuai.core.tree import members
 from kuai.show import table
 from kuai.show.cost import Costs
+from kuai.show.foldable import text_in_treescope
 from kuai.show.outline import ArrayFact, Entry, outline
 from kuai.show.rehearsal import Call, Rehearsal, rehearsed
 
@@ -165,11 +168,19 @@ class Summary:
 
     __repr__ = __str__
 
-    def __rich__(self) -> Any:
-        return table.as_rich(self)
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        del console
+        yield table.as_rich(self, options.max_width)
 
     def _repr_html_(self) -> str:
         return table.as_html(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002  # it has no cycle
+        print_lines(printer, str(self))
+
+    def __treescope_repr__(self, path: str | None, subtree_renderer: Any) -> Any:
+        del subtree_renderer
+        return text_in_treescope(f"Summary of {self.rows[0].class_name}", str(self), path)
 
 
 def summarize(block: Block, inputs: tuple[Any, ...] = ()) -> Summary:
@@ -182,6 +193,7 @@ def summarize(block: Block, inputs: tuple[Any, ...] = ()) -> Summary:
 
     Raises:
         ShapeError: the sample does not fit.
+        ArgumentError: it is a shape, not arrays.
 
     Example:
         >>> net = nn.Sequential(nn.Dense(4), nn.Dense(1))
@@ -195,7 +207,8 @@ def summarize(block: Block, inputs: tuple[Any, ...] = ()) -> Summary:
         return Summary(
             tuple(_row(entry, None, None) for entry in outline(block)), None, exact=False
         )
-    with rehearsed(block, inputs) as seen:
+    given = inputs[0] if len(inputs) == 1 else inputs
+    with sample_explained("summary", given), rehearsed(block, inputs) as seen:
         rows = _rows(block, seen)
         whole = Costs().of_net(block, inputs) if seen.abstract else None
     return _with_total(rows, whole)

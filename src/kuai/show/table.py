@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from kuai.show.markup import escape
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 HEADINGS = ("path", "block", "output", "parameters", "trainable", "bytes", "FLOPs", "note")
 _NUMBERS = frozenset({"parameters", "bytes", "FLOPs"})
-_ENOUGH_COLUMNS = 10_000  # the text is as wide as it needs to be, whatever the terminal
+_UNKNOWN_WIDTH = 80  # columns, where no terminal tells its own
+_DISPENSABLE = ("note", "bytes", "trainable", "FLOPs")  # left out in this order where it is narrow
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -70,31 +72,55 @@ def remark(summary: Summary) -> str:
     return "? is not known: give a sample, net.summary(x)" if unseen else ""
 
 
-def as_rich(summary: Summary) -> Any:
-    """The table for a rich console."""
+def as_rich(summary: Summary, width: int) -> Any:
+    """The table for a rich console.
+
+    Args:
+        summary: to show.
+        width: of the console, in characters.
+    """
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    shown = [cells(row) for row in summary.rows]
+    columns = _fitting(list(zip(HEADINGS, *map(cells, summary.rows), strict=True)), width)
     table = Table()
-    for heading in HEADINGS:
+    for heading, *_ in columns:
         table.add_column(
             heading, justify="right" if heading in _NUMBERS else "left", overflow="fold"
         )
-    for row in shown:
+    for row in list(zip(*columns, strict=True))[1:]:
         table.add_row(*map(Text, row))
     lines = [" · ".join(f"{name} {text}" for name, text in totals(summary)), remark(summary)]
     return Group(table, *(Text(line) for line in lines if line))
 
 
+def _fitting(columns: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
+    """The columns, a heading first in each, without those that a narrow table can spare.
+
+    A note is spared only where there is none. What is still too wide, rich folds.
+    """
+    for spared in _DISPENSABLE:
+        if _width(columns) <= width:
+            break
+        columns = [c for c in columns if c[0] != spared or (spared == "note" and any(c[1:]))]
+    return columns
+
+
+def _width(columns: list[tuple[str, ...]]) -> int:
+    from rich.cells import cell_len
+
+    return 1 + sum(3 + max(map(cell_len, column)) for column in columns)
+
+
 def as_text(summary: Summary) -> str:
-    """The table as plain text, the same whatever the terminal."""
+    """The table as plain text, as wide as the terminal at most."""
     from rich.console import Console
 
     file = io.StringIO()
-    console = Console(file=file, width=_ENOUGH_COLUMNS, color_system=None, force_terminal=False)
-    console.print(as_rich(summary))
+    width = shutil.get_terminal_size((_UNKNOWN_WIDTH, 0)).columns
+    console = Console(file=file, width=width, color_system=None, force_terminal=False)
+    console.print(as_rich(summary, width))
     return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
 
 

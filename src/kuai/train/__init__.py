@@ -1,1 +1,1 @@
-"""Training: losses, metrics, callbacks, and the Trainer around them."""
+"""Training: the Trainer, its loop, and what a run leaves."""

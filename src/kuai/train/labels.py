@@ -8,14 +8,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from kuai import losses
 from kuai.core.binding import bound_call
 from kuai.core.initialize import make_ready
 from kuai.data.batches import ArrayBatches, Batches
 from kuai.data.nested import map_arrays
 from kuai.errors import DataError
 from kuai.random import Stream
-from kuai.train import losses
 from kuai.train.batch import on_device, parts
+
+REMEDY = "mend the labels, or give the last layer one output for each class"
 
 
 def check_labels(net: Any, loss: Any, batches: Batches) -> None:
@@ -31,14 +33,21 @@ def check_labels(net: Any, loss: Any, batches: Batches) -> None:
     classes = _outputs(net, sample)
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or not classes:
         return
+    found = out_of_range(labels, classes)
+    if found is not None:
+        raise DataError(f"labels: {found}; {REMEDY}")
+
+
+def out_of_range(labels: np.ndarray, classes: int) -> str | None:
+    """Which class numbers a net with so many outputs does not have, in words; None: it has all."""
     wrong = np.argwhere((labels < 0) | (labels >= classes))
-    if len(wrong):
-        place = tuple(wrong[0].tolist())
-        raise DataError(
-            f"labels: expected class numbers from 0 to {classes - 1}, since the net has {classes} "
-            f"outputs, got {labels[place]} at {list(place)} ({len(wrong)} such labels); mend the "
-            "labels, or give the last layer one output for each class"
-        )
+    if not len(wrong):
+        return None
+    place = tuple(wrong[0].tolist())
+    return (
+        f"expected class numbers from 0 to {classes - 1}, since the net has {classes} outputs, got "
+        f"{labels[place]} at {list(place)} ({len(wrong)} such labels)"
+    )
 
 
 def _function(loss: Any) -> Any:

@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from kuai.callbacks import Callback
 from kuai.errors import NonFiniteError
 from kuai.train import measure
-from kuai.train.callbacks import Callback
 from kuai.train.diagnose import explain_loss
 from kuai.train.evaluation import plain
 from kuai.train.history import History

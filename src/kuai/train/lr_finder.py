@@ -94,8 +94,7 @@ def find_learning_rate(
         >>> import optax
         >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
         >>> trainer = kuai.Trainer(nn.Dense(1), optax.adam(1e-3), kuai.losses.mse)
-        >>> from kuai.train.lr_finder import find_learning_rate
-        >>> found = find_learning_rate(trainer, (x, 3 * x))
+        >>> found = kuai.find_learning_rate(trainer, (x, 3 * x))
         >>> 1e-6 < found.suggestion < 1
         True
 

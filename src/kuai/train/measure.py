@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from kuai.errors import ArgumentError
-from kuai.train.metrics import as_metric
+from kuai.metrics import as_metric
 
 
 def check_metrics(metrics: Any) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from kuai.core.parameter import Holder, Parameter, State
+from kuai.core.parameter import Constant, Holder, Parameter, State
 from kuai.core.targets import trainable
 from kuai.core.tree import Node, fingerprint, same_tokens, walk
 from kuai.errors import ArgumentError
@@ -36,8 +36,8 @@ class Plan:
         trained = {path: h for path, h in trainable(net).items() if h.ready}
         if not trained:
             raise ArgumentError(
-                f"Trainer: expected {type(net).__name__} to have trainable parameters, got none; "
-                "call unfreeze(), or add a layer with parameters"
+                f"Trainer: expected {type(net).__name__} to have trainable parameters, got "
+                f"{_instead(walk(net).holders)}"
             )
         self.paths = sorted(trained)
         self.parameters: list[Parameter] = [trained[path] for path in self.paths]
@@ -57,6 +57,24 @@ class Plan:
 
     def listed(self, named: dict[str, Any]) -> list[Any]:
         return [named[path] for path in self.paths]
+
+
+def _instead(holders: dict[str, Holder]) -> str:
+    """What a net has where nothing can be trained, and what to do about it."""
+    frozen = [path for path, holder in holders.items() if isinstance(holder, Parameter)]
+    constants = [path for path, holder in holders.items() if isinstance(holder, Constant)]
+    if frozen:
+        return f"frozen ones alone ({_some(frozen)}); call unfreeze()"
+    if constants:
+        return (
+            f"constants alone ({_some(constants)}): an array put on a block is one; write "
+            "kuai.Parameter(array) for an array to be trained"
+        )
+    return "none; add a layer with parameters"
+
+
+def _some(paths: list[str]) -> str:
+    return ", ".join([*paths[:3], *(["..."] if len(paths) > 3 else [])])
 
 
 def tokens_of(net: Node) -> list[Any]:

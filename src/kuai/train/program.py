@@ -11,9 +11,9 @@ import jax.numpy as jnp
 
 from kuai.core.binding import Unbound
 from kuai.core.context import entered
-from kuai.hybrid.following import follow
 from kuai.hybrid.guards import Guards
-from kuai.hybrid.trace import Options, Trace
+from kuai.hybrid.operators import new_trace
+from kuai.hybrid.trace import Options
 from kuai.train import measure
 from kuai.train.step import LIMIT, About, Body, Carry, Extras
 
@@ -112,7 +112,7 @@ class Program:
 
     @contextmanager
     def _tracing(self) -> Iterator[None]:
-        trace = Trace(Options(), Guards(), follow)
+        trace = new_trace(Options())
         with entered(compiling=True, inline=True, visited={}, trace=trace, **self._mode):
             yield
             outside = self.body.outside()

@@ -13,7 +13,7 @@ import numpy as np
 from kuai.data.batches import ArrayBatches, Batches
 from kuai.data.loaders import as_batches
 from kuai.data.nested import common_length, map_arrays
-from kuai.errors import DataError
+from kuai.errors import ArgumentError, DataError
 from kuai.train.batch import check_batch, on_device
 from kuai.train.program import Chunk
 from kuai.train.step import LIMIT
@@ -48,12 +48,18 @@ def limited(batches: Batches, count: int | None, *, shuffle: bool = False) -> Ba
     return as_batches(list(islice(batches, count)))
 
 
-def split_off(data: Any, share: float, seed: int) -> tuple[Any, Any]:
+def split_off(data: Any, share: Any, seed: int) -> tuple[Any, Any]:
     """Arrays parted into those to train on and a random share to validate with.
 
     Raises:
+        ArgumentError: the share is none.
         DataError: the data is no arrays, or a part would be empty.
     """
+    if not isinstance(share, float):
+        raise ArgumentError(
+            f"validation={share}: expected a share between 0 and 1 such as 0.1, or data such as "
+            "(x, y)"
+        )
     batches = as_batches(data)
     if not isinstance(batches, ArrayBatches):
         raise DataError(

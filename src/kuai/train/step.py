@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from kuai.core.binding import Unbound, bound_call
 from kuai.core.context import context
 from kuai.core.parameter import Holder
-from kuai.errors import DtypeError, ShapeError
+from kuai.errors import ArgumentError, DtypeError, ShapeError
 from kuai.random import Stream
 from kuai.train import measure
 from kuai.train.batch import check_batch, parts
@@ -194,9 +195,16 @@ def scalar(loss: Any) -> jax.Array:
     """The loss as a scalar array.
 
     Raises:
+        ArgumentError: it is no array, as where the function returns nothing.
         ShapeError: it is no scalar.
         DtypeError: it is no float.
     """
+    if not isinstance(loss, (jax.Array, np.ndarray, np.generic, float, int)):
+        found = "None; does it end with `return`?" if loss is None else type(loss).__name__
+        raise ArgumentError(
+            "loss: expected the function to return a scalar array, such as "
+            f"jnp.square(output - target).mean(), got {found}"
+        )
     array = jnp.asarray(loss)
     if array.shape != ():
         raise ShapeError(

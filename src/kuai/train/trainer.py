@@ -7,13 +7,14 @@ from typing import Any
 
 import jax
 
+from kuai.callbacks import Callback
 from kuai.core.block import Block
 from kuai.data.batches import ArrayBatches, Batches
 from kuai.data.loaders import as_batches
+from kuai.data.nested import refuse_listed_numbers
 from kuai.errors import ArgumentError
 from kuai.train import checkpoint, measure
 from kuai.train.batch import check_batch, on_device
-from kuai.train.callbacks import Callback
 from kuai.train.engine import Engine
 from kuai.train.evaluation import Evaluator
 from kuai.train.history import History, StepResult
@@ -157,6 +158,7 @@ class Trainer:
         """The arrays of a batch and its form; one seen before is checked where it is traced."""
         leaves, treedef = jax.tree.flatten(batch)
         if treedef not in self._seen or not all(map(_is_array, leaves)):
+            refuse_listed_numbers(batch, "the batch")
             batch = on_device(batch)
             check_batch(batch)
             leaves, treedef = jax.tree.flatten(batch)
@@ -222,7 +224,7 @@ class Trainer:
         if limit is not None:
             _check_count("overfit_batches", limit)
         seed = self.engine.keys.seed if seed is None else seed
-        if isinstance(validation, float):
+        if isinstance(validation, (int, float)):
             data, validation = split_off(data, validation, seed)
         shuffle = shuffle and overfit_batches is None
         batches = training_batches(
@@ -293,7 +295,7 @@ class Trainer:
             batch_size: for arrays; default 32.
 
         Returns:
-            `{"loss": ..., "accuracy": ...}`.
+            A dict of the mean loss, under "loss", and of each metric by its name.
 
         Raises:
             DataError: the data is empty, of unequal lengths, or has labels that are no class.

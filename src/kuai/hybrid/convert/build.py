@@ -68,14 +68,20 @@ def function(name: str, parameters: Iterable[str], body: list[ast.stmt]) -> ast.
 
 
 def at(node: T, place: ast.AST) -> T:
-    """Give a new node, and what is new inside it, the place of an old one."""
-    ast.copy_location(node, place)
+    """Give a new node, and what is new inside it, the line on which an old one begins."""
+    _put(node, place)
     _fill(node, place)
     return node
+
+
+def _put(node: Any, place: Any) -> None:
+    ast.copy_location(node, place)
+    if place.end_lineno != place.lineno:  # the compiler names the last line of a call's function
+        node.end_lineno, node.end_col_offset = place.lineno, place.col_offset
 
 
 def _fill(node: ast.AST, place: ast.AST) -> None:
     for child in ast.iter_child_nodes(node):
         if "lineno" in child._attributes and getattr(child, "lineno", None) is None:
-            ast.copy_location(child, place)
+            _put(child, place)
         _fill(child, child if hasattr(child, "lineno") else place)

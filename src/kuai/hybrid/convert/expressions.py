@@ -140,7 +140,7 @@ class Expressions(ast.NodeTransformer):
         if self.comprehensions:
             raise UnsupportedError(
                 node,
-                "a walrus inside `and`, `or` or a conditional expression of a comprehension or lambda",
+                "a walrus in an operand inside a comprehension or lambda",
                 "write it as a loop or a function",
             )
 

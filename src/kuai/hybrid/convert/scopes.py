@@ -40,7 +40,7 @@ def _bound_by(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, (*FUNCTIONS, ast.ClassDef)) and not node.name.startswith(PRIVATE):
         yield node.name
     elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
-        yield node.name
+        yield node.name  # mypy tells the two kinds of name apart
     elif isinstance(node, ast.alias):
         yield (node.asname or node.name).split(".")[0]
     elif isinstance(node, ast.MatchMapping) and node.rest:

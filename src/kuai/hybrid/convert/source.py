@@ -70,7 +70,9 @@ def _by_columns(found: list[Definition], code: types.CodeType) -> Definition:
     around = [
         node
         for node in found
-        if all(node.col_offset <= first and last <= (node.end_col_offset or 0) for first, last in spans)
+        if all(
+            node.col_offset <= first and last <= (node.end_col_offset or 0) for first, last in spans
+        )
     ]
     if not around or not spans:
         raise SourceError(f"which lambda of line {code.co_firstlineno} this is cannot be told")
@@ -136,11 +138,11 @@ class _Mangler(ast.NodeTransformer):
         private = name.startswith("__") and not name.endswith("__")
         return f"_{self._owner}{name}" if private and self._owner else name
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802  # ast's name
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # ast's name
         node.id = self._mangled(node.id)
         return node
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:  # noqa: N802  # ast's name
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:  # ast's name
         self.generic_visit(node)
         node.attr = self._mangled(node.attr)
         return node
@@ -174,7 +176,9 @@ def undecorated(node: Definition) -> Definition:
     """The definition alone: decorators and defaults were run when the function was made."""
     arguments = node.args
     arguments.defaults = [build.constant(None) for _ in arguments.defaults]
-    arguments.kw_defaults = [None if d is None else build.constant(None) for d in arguments.kw_defaults]
+    arguments.kw_defaults = [
+        None if d is None else build.constant(None) for d in arguments.kw_defaults
+    ]
     for argument in ast.walk(arguments):
         if isinstance(argument, ast.arg):
             argument.annotation = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import functools
 from collections.abc import Iterable, Sequence
 
 from kuai.hybrid.convert import scopes
@@ -28,9 +27,10 @@ from kuai.hybrid.convert.build import (
     unpack,
 )
 from kuai.hybrid.convert.expressions import Expressions, UnsupportedError, assigns
-from kuai.hybrid.convert.scopes import LOOPS, PRIVATE, always_exits, assigned, contains
+from kuai.hybrid.convert.scopes import PRIVATE, always_exits, assigned, contains
 
 RESULT, DONE = f"{PRIVATE}result", f"{PRIVATE}done"
+_LEFT_ALONE = (ast.AsyncFunctionDef, ast.ClassDef, ast.AsyncFor, ast.AsyncWith)
 Flags = tuple[str, str]  # of the innermost loop: break, continue
 
 
@@ -134,40 +134,39 @@ class Statements(Expressions):
         return [*self._taken(), *new]
 
     def _statement(self, node: ast.stmt, loop: Flags | None) -> list[ast.stmt]:
-        match node:
-            case ast.If():
-                return self._if(node, loop)
-            case ast.While():
-                return self._while(node, loop)
-            case ast.For():
-                return self._for(node, loop)
-            case ast.With():
-                node.items = [self.visit(item) for item in node.items]
-                node.body = self.block(node.body, loop)
-                return [node]
-            case ast.Try():
-                return [self._try(node, loop)]
-            case ast.Match():
-                return [self._match(node, loop)]
-            case ast.FunctionDef():
-                return [self._function(node)]
-            case ast.AsyncFunctionDef() | ast.ClassDef() | ast.AsyncFor() | ast.AsyncWith():
-                return [node]
-            case ast.Assert():
-                return [self._assert(node)]
-            case ast.Raise():
-                self.generic_visit(node)
-                return [at(run(hook("raising", self.where(node))), node), node]
-        return self._simple(node)
+        if isinstance(node, _LEFT_ALONE):
+            return [node]
+        rewrite = {
+            ast.If: self._if,
+            ast.While: self._while,
+            ast.For: self._for,
+            ast.With: self._with,
+            ast.Try: self._try,
+            ast.Match: self._match,
+            ast.FunctionDef: self._function,
+            ast.Assert: self._assert,
+            ast.Raise: self._raise,
+        }.get(type(node), self._simple)
+        new: list[ast.stmt] = rewrite(node, loop)  # type: ignore[operator]  # each takes its own kind
+        return new
 
-    def _simple(self, node: ast.stmt) -> list[ast.stmt]:
-        names_set = assigned(node)
-        outside = names_set & (self.globals | (set() if self.inside else self.nonlocals))
+    def _with(self, node: ast.With, loop: Flags | None) -> list[ast.stmt]:
+        node.items = [self.visit(item) for item in node.items]
+        node.body = self.block(node.body, loop)
+        return [node]
+
+    def _raise(self, node: ast.Raise, _: Flags | None) -> list[ast.stmt]:
+        self.generic_visit(node)
+        return [at(run(hook("raising", self.where(node))), node), node]
+
+    def _simple(self, node: ast.stmt, _: Flags | None) -> list[ast.stmt]:
+        bound = assigned(node)
+        outside = bound & (self.globals | (set() if self.inside else self.nonlocals))
         checks = [
             hook("outside", constant(name), constant(name in self.globals), self.where(node))
             for name in sorted(outside)
         ]
-        for name in sorted(names_set & self.nonlocals - outside):
+        for name in sorted(bound & self.nonlocals - outside):
             checks.append(hook("rebinding", thunk(load(name))))
         if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):
             checks += self._stores(node)
@@ -178,7 +177,9 @@ class Statements(Expressions):
         self.generic_visit(node)
         return [*(at(run(check), node) for check in checks), node]
 
-    def _stores(self, node: ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete) -> list[ast.Call]:
+    def _stores(
+        self, node: ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete
+    ) -> list[ast.Call]:
         """Tell the operators of attributes and items that are about to be set."""
         targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else [node.target]
         found = [n for target in targets for n in ast.walk(target)]
@@ -200,28 +201,29 @@ class Statements(Expressions):
             return hook("setting", owner_node, constant(target.attr), self.where(target))
         return hook("changing", owner_node, self.where(target))
 
-    def _assert(self, node: ast.Assert) -> ast.stmt:
+    def _assert(self, node: ast.Assert, _: Flags | None) -> list[ast.stmt]:
         message = self.visit(node.msg) if node.msg else constant(None)
-        return at(run(hook("check", self.visit(node.test), thunk(message), self.where(node))), node)
+        check = hook("check", self.visit(node.test), thunk(message), self.where(node))
+        return [at(run(check), node)]
 
-    def _try(self, node: ast.Try, loop: Flags | None) -> ast.Try:
+    def _try(self, node: ast.Try, loop: Flags | None) -> list[ast.stmt]:
         node.body = self.block(node.body, loop) or [ast.Pass()]
         for handler in node.handlers:
             first = at(run(hook("caught")), handler)
             handler.body = [first, *self.block(handler.body, loop)]
         node.orelse = self.block(node.orelse, loop)
         node.finalbody = self.block(node.finalbody, loop)
-        return node
+        return [node]
 
-    def _match(self, node: ast.Match, loop: Flags | None) -> ast.Match:
+    def _match(self, node: ast.Match, loop: Flags | None) -> list[ast.stmt]:
         node.subject = self.visit(node.subject)
         for case in node.cases:
             if case.guard:
                 case.guard = self.visit(case.guard)
             case.body = self.block(case.body, loop) or [ast.Pass()]
-        return node
+        return [node]
 
-    def _function(self, node: ast.FunctionDef) -> ast.stmt:
+    def _function(self, node: ast.FunctionDef, _: Flags | None) -> list[ast.stmt]:
         """A nested function is converted where it stands."""
         node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
         node.args.defaults = [self.visit(default) for default in node.args.defaults]
@@ -231,8 +233,9 @@ class Statements(Expressions):
             inner = Statements(place, first_parameter(node.args), inside=True)
             inner.count = self.count + 1000
             node.body = inner.body(node)
-            node.decorator_list.append(at(ast.Attribute(load(HOOKS), "converted", ast.Load()), node))
-        return node
+            mark = ast.Attribute(load(HOOKS), "converted", ast.Load())
+            node.decorator_list.append(at(mark, node))
+        return [node]
 
     # ---- branches and loops
 
@@ -282,7 +285,11 @@ class Statements(Expressions):
         shared = self._shared([*body, *tested])
         get, put, t, b = (self.name(kind) for kind in ("get", "set", "test", "body"))
         call = hook(
-            "repeat", *map(load, (t, b, get, put)), names(shared), self._counted(node), self.where(node)
+            "repeat",
+            *map(load, (t, b, get, put)),
+            names(shared),
+            self._counted(node),
+            self.where(node),
         )
         new: list[ast.stmt] = [
             *self._reset(stops),
@@ -311,7 +318,6 @@ class Statements(Expressions):
         iterable = self.visit(node.iter)
         before = self._taken()
         element = f"{PRIVATE}element"
-        targets = {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
         target = self.visit(node.target)
         first: ast.stmt = ast.Assign([target], load(element))
         body = [at(first, node), *self._again(node, flags), *self.block(node.body, flags)]
@@ -320,7 +326,7 @@ class Statements(Expressions):
         go = thunk(self._go(stops, node)) if stops else constant(None)
         call = hook(
             "each", iterable, go, *map(load, (b, get, put)), names(shared),
-            self._counted(node), names(sorted(targets)), self.where(node),
+            self._counted(node), self.where(node),
         )  # fmt: skip
         new: list[ast.stmt] = [
             *self._reset(stops),
@@ -401,9 +407,10 @@ def first_parameter(arguments: ast.arguments) -> str | None:
 
 def _unset(flags: list[str], where: ast.expr) -> ast.expr:
     """Whether none of the flags is set."""
-    either: ast.expr = functools.reduce(
-        lambda a, b: hook("or_", a, thunk(b), where), (load(flag) for flag in flags)
-    )
+    first, *rest = map(load, flags)
+    either: ast.expr = first
+    for flag in rest:
+        either = hook("or_", either, thunk(flag), where)
     return hook("not_", either, where)
 
 

@@ -26,7 +26,10 @@ def as_array(where: str, what: str, value: Any) -> Any:
             f"wrap it in jnp.asarray(...)"
         )
     if not value.size:
-        raise ShapeError(f"{where}: the batch is empty: {what} has the shape {value.shape}")
+        raise ShapeError(
+            f"{where}: the batch is empty: {what} has the shape {value.shape}; leave it out, for "
+            "nothing has no mean"
+        )
     return value
 
 

@@ -1,8 +1,7 @@
-"""Metrics: what `Trainer` reports beside the loss, by name, from here, or any function."""
+"""Metrics of numbers: how far predictions are from their targets."""
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,14 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kuai.errors import ArgumentError, ShapeError
-from kuai.train import losses
-from kuai.train._checks import as_pair
-from kuai.train.metric import Metric, mean_loss, mean_of
-from kuai.train.scores import accuracy, confusion_matrix, f1, precision, recall, top_k_accuracy
-
-__all__ = ["Metric", "accuracy", "as_metric", "confusion_matrix", "f1", "mae", "mean_loss", "mse",
-           "precision", "r2", "recall", "top_k_accuracy"]  # fmt: skip
+from kuai import losses
+from kuai.errors import ShapeError
+from kuai.losses.checks import as_pair
+from kuai.metrics.metric import Metric, mean_of
 
 
 @functools.cache
@@ -110,53 +105,3 @@ def _spread(state: _Spread, output: jax.Array, target: jax.Array) -> _Spread:
         state.deviations + deviations,
         state.errors + jnp.square(target - output).sum(0),
     )
-
-
-_BY_NAME: dict[str, Callable[[], Metric]] = {
-    "accuracy": accuracy,
-    "confusion_matrix": confusion_matrix,
-    "f1": f1,
-    "mae": mae,
-    "mse": mse,
-    "precision": precision,
-    "r2": r2,
-    "recall": recall,
-    "top_k_accuracy": top_k_accuracy,
-}
-
-
-def as_metric(metric: Any) -> Any:
-    """A metric from what a user may give.
-
-    Args:
-        metric: a `Metric` or any object with its four attributes; a name such as "accuracy"; or a
-            function of (output, target), whose mean is then taken.
-
-    Raises:
-        ArgumentError: it is none of these, or the name is unknown.
-
-    Example:
-        >>> [kuai.metrics.as_metric(m) for m in ("accuracy", kuai.losses.mse, kuai.metrics.f1(3))]
-        [Metric('accuracy'), Metric('mse'), Metric('f1')]
-    """
-    if isinstance(metric, str):
-        if metric not in _BY_NAME:
-            raise ArgumentError(_unknown(metric))
-        return _BY_NAME[metric]()
-    if metric in _BY_NAME.values():  # kuai.metrics.accuracy, not called
-        return metric()
-    if not isinstance(metric, type):
-        if all(hasattr(metric, name) for name in ("name", "init", "update", "compute")):
-            return metric
-        if callable(metric):
-            return mean_loss(metric)
-    raise ArgumentError(
-        f"expected a metric: a name ({', '.join(_BY_NAME)}), one of kuai.metrics, or a function of "
-        f"(output, target), got {metric!r}"
-    )
-
-
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, _BY_NAME, n=2)
-    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return f"no metric is called {name!r}: {hint}There are {', '.join(_BY_NAME)}"

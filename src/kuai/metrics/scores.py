@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from kuai.errors import ArgumentError, ShapeError
-from kuai.train._checks import as_array, as_floats, check_targets, no_class
-from kuai.train.metric import Metric, mean_of
+from kuai.losses.checks import as_array, as_floats, check_targets, no_class
+from kuai.metrics.metric import Metric, mean_of
 
 
 @functools.cache

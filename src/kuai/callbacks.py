@@ -11,14 +11,16 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kuai.core.parameter import State
 from kuai.core.tree import walk
 from kuai.errors import ArgumentError, FileAccessError
-from kuai.train.history import History
+
+if TYPE_CHECKING:
+    from kuai.train.history import History
 
 __all__ = ["BestWeights", "Callback", "Checkpoint", "EarlyStopping", "JsonLines"]
 

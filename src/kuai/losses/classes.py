@@ -1,14 +1,4 @@
-"""Losses: functions of (output, target), thin over optax, with one set of keywords.
-
-- `weights`: a number for each example, or for the leading axes of the loss. The mean is then
-  Σ w·l / Σ w, and what has weight 0 takes no part, NaN or not: a mask for padding.
-- `reduction`: "mean" (the default), "sum", or "none" for the loss of each element.
-
-Shapes must be equal: (n, 1) against (n,) would broadcast to (n, n) and train on nonsense. 16-bit
-floats are widened, so that the loss is float32 at least. A target that makes no sense (a label that
-is no class) raises when its value is known; inside a compiled program no value is, and the loss is
-NaN there rather than silently that of another class.
-"""
+"""Losses of classes: logits or scores against labels, and distributions against each other."""
 
 from __future__ import annotations
 
@@ -18,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from kuai.errors import ArgumentError
-from kuai.train._checks import (
+from kuai.losses.checks import (
     as_array,
     as_floats,
     as_pair,
@@ -27,9 +17,6 @@ from kuai.train._checks import (
     reduced,
     refused,
 )
-
-__all__ = ["binary_cross_entropy", "cosine", "hinge", "huber", "kl_divergence", "log_cosh", "mae",
-           "mse", "softmax_cross_entropy"]  # fmt: skip
 
 
 def softmax_cross_entropy(
@@ -129,128 +116,6 @@ def binary_cross_entropy(
     return reduced(where, losses, weights, reduction)
 
 
-def mse(
-    predictions: Any, targets: Any, *, weights: Any = None, reduction: str = "mean"
-) -> jax.Array:
-    """Mean squared error: (ŷ − y)².
-
-    Args:
-        predictions: ŷ.
-        targets: y.
-        weights: of the examples; default all 1.
-        reduction: "mean" (default), "sum" or "none".
-
-    Shape:
-        predictions (...), targets (...) → () or, with "none", (...)
-
-    Raises:
-        ShapeError: the shapes differ, or the batch is empty.
-        DtypeError: predictions that are no floats.
-
-    Example:
-        >>> kuai.losses.mse(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0]))
-        Array(2., dtype=float32)
-    """
-    import optax
-
-    pair = as_pair("mse", "predictions", predictions, "targets", targets)
-    return reduced("mse", optax.squared_error(*pair), weights, reduction)
-
-
-def mae(
-    predictions: Any, targets: Any, *, weights: Any = None, reduction: str = "mean"
-) -> jax.Array:
-    """Mean absolute error: |ŷ − y|.
-
-    Args:
-        predictions: ŷ.
-        targets: y.
-        weights: of the examples; default all 1.
-        reduction: "mean" (default), "sum" or "none".
-
-    Shape:
-        predictions (...), targets (...) → () or, with "none", (...)
-
-    Raises:
-        ShapeError: the shapes differ, or the batch is empty.
-        DtypeError: predictions that are no floats.
-
-    Example:
-        >>> kuai.losses.mae(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0]))
-        Array(1., dtype=float32)
-    """
-    predictions, targets = as_pair("mae", "predictions", predictions, "targets", targets)
-    return reduced("mae", jnp.abs(predictions - targets), weights, reduction)
-
-
-def huber(
-    predictions: Any,
-    targets: Any,
-    *,
-    delta: float = 1.0,
-    weights: Any = None,
-    reduction: str = "mean",
-) -> jax.Array:
-    """Huber loss: e²/2 where |e| ≤ δ, else δ(|e| − δ/2), of the error e = ŷ − y.
-
-    Args:
-        predictions: ŷ.
-        targets: y.
-        delta: δ, where the square gives way to the line, in units of y; default 1.
-        weights: of the examples; default all 1.
-        reduction: "mean" (default), "sum" or "none".
-
-    Shape:
-        predictions (...), targets (...) → () or, with "none", (...)
-
-    Raises:
-        ShapeError: the shapes differ, or the batch is empty.
-        DtypeError: predictions that are no floats.
-        ArgumentError: `delta` is not above 0.
-
-    Example:
-        >>> kuai.losses.huber(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0]))
-        Array(0.75, dtype=float32)
-
-    Reference:
-        P. J. Huber, Robust Estimation of a Location Parameter, 1964.
-    """
-    import optax
-
-    if not delta > 0:
-        raise ArgumentError(f"huber: expected delta above 0, got {delta!r}")
-    pair = as_pair("huber", "predictions", predictions, "targets", targets)
-    return reduced("huber", optax.huber_loss(*pair, delta=delta), weights, reduction)
-
-
-def log_cosh(
-    predictions: Any, targets: Any, *, weights: Any = None, reduction: str = "mean"
-) -> jax.Array:
-    """Logarithm of the hyperbolic cosine of the error: log cosh(ŷ − y).
-
-    Args:
-        predictions: ŷ.
-        targets: y.
-        weights: of the examples; default all 1.
-        reduction: "mean" (default), "sum" or "none".
-
-    Shape:
-        predictions (...), targets (...) → () or, with "none", (...)
-
-    Raises:
-        ShapeError: the shapes differ, or the batch is empty.
-        DtypeError: predictions that are no floats.
-
-    Example:
-        >>> kuai.losses.log_cosh(jnp.array([1.0, 2.0]), jnp.array([1.0, 2.0]))
-        Array(0., dtype=float32)
-    """
-    import optax
-
-    pair = as_pair("log_cosh", "predictions", predictions, "targets", targets)
-    return reduced("log_cosh", optax.log_cosh(*pair), weights, reduction)
-
-
 def hinge(scores: Any, labels: Any, *, weights: Any = None, reduction: str = "mean") -> jax.Array:
     """Hinge loss of a yes-or-no question: max(0, 1 − y s).
 
@@ -315,33 +180,3 @@ def kl_divergence(
     losses = optax.kl_divergence(log_predictions, targets)
     losses = refused(where, losses, weights, wrong, "targets from 0 up", targets.min(-1))
     return reduced(where, losses, weights, reduction)
-
-
-def cosine(
-    predictions: Any, targets: Any, *, weights: Any = None, reduction: str = "mean"
-) -> jax.Array:
-    """Cosine distance of vectors along the last axis: 1 − ŷ·y / (|ŷ| |y|).
-
-    Args:
-        predictions: ŷ.
-        targets: y. A vector of length 0 is at distance 1 from all, with gradient 0.
-        weights: of the examples; default all 1.
-        reduction: "mean" (default; over the vectors), "sum" or "none".
-
-    Shape:
-        predictions (..., features), targets (..., features) → () or, with "none", (...)
-
-    Raises:
-        ShapeError: the shapes differ, or the batch is empty.
-        DtypeError: predictions that are no floats.
-
-    Example:
-        >>> kuai.losses.cosine(jnp.array([[3.0, 0.0]]), jnp.array([[0.0, 2.0]]))
-        Array(1., dtype=float32)
-    """
-    import optax
-
-    pair = as_pair("cosine", "predictions", predictions, "targets", targets)
-    tiny = float(jnp.finfo(pair[0].dtype).tiny)
-    losses = optax.cosine_distance(*pair, epsilon=tiny)
-    return reduced("cosine", losses, weights, reduction)
