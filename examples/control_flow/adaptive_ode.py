@@ -71,15 +71,15 @@ def starts(count: int) -> np.ndarray:
     return generator.uniform([-2.0, -1.0], [2.0, 1.0], (count, 2)).astype(np.float32)
 
 
-def main(epochs: int = 30) -> Pendulum:
+def main(epochs: int = 100) -> Pendulum:
     kuai.seed(0)
     y = starts(64)
     seen = Pendulum(FRICTION, tolerance=1e-6).hybridize()(jnp.asarray(y))
     pendulum = Pendulum(friction=0.05)
     trainer = kuai.Trainer(pendulum, optax.adam(2e-2), kuai.losses.mse)
     trainer.fit((y, np.asarray(seen)), epochs=epochs, batch_size=32, progress=False)
-    print(f"friction: {float(pendulum.friction):.4f} learnt, {FRICTION} true, 0.05 at first")
-    print(f"steps: {int(pendulum.accepted)} accepted, {int(pendulum.rejected)} rejected")
+    print(f"friction: {pendulum.friction:.4f} learnt, {FRICTION} true, 0.05 at first")
+    print(f"steps: {pendulum.accepted} accepted, {pendulum.rejected} rejected")
     return pendulum
 
 

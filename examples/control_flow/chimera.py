@@ -56,7 +56,7 @@ def squared_error(output, target):
 def main(epochs: int = 5, examples: int = 2000) -> tuple[float, float]:
     kuai.seed(0)
     chimera = nn.Sequential(NestMLP(), nn.Dense(20), FixedHiddenMLP())
-    trainer = kuai.Trainer(chimera, optax.adam(1e-3), squared_error)
+    trainer = kuai.Trainer(chimera, optax.adam(3e-4), squared_error)
     held_out = pairs(200, seed=1)
     before = trainer.evaluate(held_out, batch_size=1)["loss"]
     trainer.fit(pairs(examples, seed=0), epochs=epochs, batch_size=1, progress=False)

@@ -60,7 +60,7 @@ def main(epochs: int = 20) -> Orbit:
     orbit = Orbit(eccentricity=0.1)
     trainer = kuai.Trainer(orbit, optax.adam(1e-2), kuai.losses.mse)
     trainer.fit(observed(512, seed=0), epochs=epochs, batch_size=64, progress=False)
-    print(f"eccentricity: {float(orbit.eccentricity):.4f} learnt, {ECCENTRICITY} true, 0.1 at first")
+    print(f"eccentricity: {orbit.eccentricity:.4f} learnt, {ECCENTRICITY} true, 0.1 at first")
     orbit.hybridize()
     orbit(jnp.linspace(-3.0, 3.0, 64))
     print(orbit.explain().signatures[0].staged[0])
