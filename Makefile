@@ -20,7 +20,7 @@ test: $(READY)/dev ## tests, and the examples in docstrings and docs
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: test ## the same, then the tests marked slow
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
+	$(BIN)/python -m pytest -n 2 --dist load -m slow tests
 
 check: $(READY)/dev ## lint, format, types, and who may import whom
 	$(BIN)/ruff check

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, assume, event, given, note, settings
+from hypothesis import HealthCheck, Phase, assume, event, given, note, seed, settings
 
 import kuai
 from tests.forwards import numpy_run
@@ -112,9 +112,16 @@ def test_random_forwards_compile_to_what_they_are(source, folder):
 
 
 @pytest.mark.slow
-@settings(drawing, max_examples=2000)
-@given(source=sources())
-def test_many_random_forwards_compile_to_what_they_are(source, folder):
-    check(source, folder)
-    if len(done) % 100 == 0:
-        jax.clear_caches()  # of programs that nothing calls again
+@pytest.mark.parametrize("part", range(4))
+def test_many_random_forwards_compile_to_what_they_are(part, folder):
+    """2,000 of them, in parts that workers share."""
+
+    @seed(part)
+    @settings(drawing, max_examples=500)
+    @given(source=sources())
+    def draw(source: str) -> None:
+        check(source, folder)
+        if len(done) % 100 == 0:
+            jax.clear_caches()  # of programs that nothing calls again
+
+    draw()

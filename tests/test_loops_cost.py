@@ -68,6 +68,17 @@ def test_nothing_is_stored_without_a_gradient_or_where_the_gradient_reads_nothin
     assert temporary(jax.grad(halved), x) < 2048
 
 
+def test_what_no_trip_changes_is_not_stored():
+    def total(table, x):
+        """A table of 256 KiB goes round with the carry."""
+        step = lambda c: [c[0], jnp.tanh(c[1] * c[0][0, 0]), c[2] + 1]  # noqa: E731
+        carry = [table, x, jnp.int32(0)]
+        return while_loop(lambda c: c[2] < 9, step, carry, LoopOptions())[0][1]
+
+    table = jnp.ones((256, 256))
+    assert temporary(jax.grad(total, argnums=1), table, single(1)) < 2**19
+
+
 def test_a_bound_lets_the_program_be_small():
     def loops(options):
         return gradients(options).lower(single(X), single(W), 9).as_text().count("stablehlo.while")

@@ -187,6 +187,25 @@ def test_second_order(options):
         close(jax.jit(grad)(X, W), jax.grad(functools.partial(product, unrolled), argument)(X, W))
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, jax.checkpoint])
+def test_a_branch_that_only_some_examples_take_into_the_loop(wrap):
+    """Under vmap both branches run, and JAX selects among all that they hand to the way back."""
+    taken = np.array([True, False, True, True, False])
+
+    @wrap
+    def branched(x, w, n, take):
+        looped = lambda x: weighed(x, w, n, TIGHT)  # noqa: E731
+        return jax.lax.cond(take, looped, lambda x: jnp.sum(jnp.cos(x)) * w, x)
+
+    grad = jax.vmap(jax.grad(branched, argnums=(0, 1)), in_axes=(0, None, 0, 0))
+    dxs, dws = jax.jit(grad)(XS, W, COUNTS, taken)
+    away = ~taken
+    close(dxs[taken], each()[0][taken])
+    close(dws[taken], each()[1][taken])
+    close(dxs[away], -np.sin(XS[away]) * W)
+    close(dws[away], np.cos(XS[away]).sum(1))
+
+
 def test_hessians_of_a_batch():
     hessian = jax.jacrev(jax.grad(functools.partial(weighed, options=TIGHT)))
     found = jax.jit(jax.vmap(hessian, in_axes=(0, None, 0)))(XS, W, COUNTS)

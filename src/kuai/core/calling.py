@@ -74,6 +74,8 @@ def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
         output = following(block.forward)(*inputs, **keywords)
     if internals.after:
         output = changed_output(internals.after, block, inputs, output)
+    if context.outputs is not None and (context.trace is None or not context.trace.depth):
+        context.outputs.append((here(), output))
     return output
 
 

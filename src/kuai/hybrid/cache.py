@@ -271,7 +271,7 @@ class Compiled:
         known = self._fast.setdefault(context.flags, {})
         kind = type(args[0]) if len(args) == 1 else tuple(map(type, args))
         if all(isinstance(a, jax.Array) for a in args):
-            known[kind] = _Guarded(program) if program.guards else program.run
+            known[kind] = _guarded(program)
         elif all(isinstance(a, (jax.Array, Node)) for a in args):
             known.setdefault(kind, _ByBlocks()).add(nodes, program)
 
@@ -294,16 +294,17 @@ class Compiled:
         return structure
 
 
-class _Guarded:
+def _guarded(program: Program) -> Callable[[tuple[Any, ...]], Any]:
     """A program that runs while what it read from outside is what it was."""
+    guards, run_program = program.guards, program.run
 
-    def __init__(self, program: Program) -> None:
-        self._hold, self._run = program.guards.hold, program.run
+    def run(args: tuple[Any, ...]) -> Any:
+        for guard in guards.merged:  # as `guards.hold` does, which would be one more call
+            if not guard.holds():
+                raise Unbound([])
+        return run_program(args)
 
-    def __call__(self, args: tuple[Any, ...]) -> Any:
-        if self._hold():
-            return self._run(args)
-        raise Unbound([])
+    return run if guards else run_program
 
 
 class _ByBlocks:
@@ -313,8 +314,7 @@ class _ByBlocks:
         self._programs: dict[tuple[int, ...], tuple[tuple[weakref.ref[Node], ...], Any]] = {}
 
     def add(self, nodes: list[Node], program: Program) -> None:
-        run = _Guarded(program) if program.guards else program.run
-        self._programs[tuple(map(id, nodes))] = tuple(map(weakref.ref, nodes)), run
+        self._programs[tuple(map(id, nodes))] = tuple(map(weakref.ref, nodes)), _guarded(program)
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
         nodes = [a for a in args if isinstance(a, Node)]

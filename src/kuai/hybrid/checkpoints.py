@@ -22,7 +22,6 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from kuai.hybrid.trips import Arrays, Trip, pick
@@ -31,7 +30,7 @@ RING_BYTES = 128 * 2**10  # filled in a few microseconds
 LEAST_ROWS = 8  # whatever the budget
 LEAST_RING = 16  # where the budget admits it
 MOST_MARKS = 64
-NO_END = np.int32(2**31 - 1)
+NO_STOP = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class LoopOptions:
 
     Args:
         memory: bytes of stored carries; eight carries are stored however little it is.
-        bound: a number of trips at which the loop stops, or None. With it exactly that many
-            carries are stored and no trip is repeated.
+        bound: a number of trips at which the loop stops, or None. If the memory admits so many
+            carries they are all stored, no trip is repeated, and the program is smaller.
     """
 
     memory: int = 64 * 2**20
@@ -55,13 +54,16 @@ class Room(NamedTuple):
         kept: which values of a carry the ring holds.
         ring: rows of the ring.
         marks: how many marks there may be; none if the ring holds all that is read.
-        end: the trip at which the loop stops, whatever its condition.
+        end: the trip at which the loop stops, whatever its condition, or None.
     """
 
     kept: tuple[int, ...]
     ring: int
     marks: int
-    end: np.int32 = NO_END
+    end: int | None
+
+    def goes_on(self, condition: jax.Array, trips: jax.Array) -> jax.Array:
+        return condition if self.end is None else condition & (trips < self.end)
 
     def row(self, trips: jax.Array) -> jax.Array:
         """Where the ring holds the carry before a trip."""
@@ -86,14 +88,15 @@ Level: TypeAlias = tuple[Going, Arrays, jax.Array, jax.Array]  # …, marks, use
 def room_for(trip: Trip, options: LoopOptions, constants: Arrays, carry: Arrays) -> Room:
     """The rows for a carry; of constants and carry only shapes and dtypes are read."""
     kept = tuple(trip.reads(constants, carry))
-    if options.bound is not None:
-        return Room(kept, options.bound, 0, np.int32(options.bound))
+    bound = options.bound
     if not kept:
-        return Room(kept, 0, 0)
+        return Room(kept, 0, 0, bound)
+    if bound is not None and bound * _bytes(pick(kept, carry)) <= options.memory:
+        return Room(kept, bound, 0, bound)
     rows = max(LEAST_ROWS, options.memory // _bytes(carry))
     wanted = max(LEAST_RING, RING_BYTES // _bytes(pick(kept, carry)))
     ring = 1 << (min(rows // 2, wanted).bit_length() - 1)  # a power of two
-    return Room(kept, ring, min(MOST_MARKS, ring, rows - ring))
+    return Room(kept, ring, min(MOST_MARKS, ring, rows - ring), bound)
 
 
 def _bytes(values: Arrays) -> int:
@@ -114,9 +117,9 @@ def _rows(values: Arrays, count: int) -> Arrays:
 def store(trip: Trip, room: Room, constants: Arrays, carry: Arrays) -> tuple[Arrays, Stored]:
     """The last carry of a loop, and what `unwind` needs."""
     ring, marks, used, stride, trips = empty_store(room, carry)
-    going = carry, trip.condition(constants, carry), trips, ring
+    going = carry, room.goes_on(trip.condition(constants, carry), trips), trips, ring
     if not room.marks:
-        carry, _, trips, ring = _while_going(trip, room, constants, jnp.asarray(room.end), going)
+        carry, _, trips, ring = _while_going(trip, room, constants, jnp.int32(NO_STOP), going)
         return carry, Stored(ring, marks, used, stride, trips)
 
     def level(state: Level) -> Level:
@@ -160,7 +163,8 @@ def _while_going(trip: Trip, room: Room, constants: Arrays, stop: jax.Array, goi
         carry, _, trips, ring = going
         ring = written(ring, room.row(trips), pick(room.kept, carry))
         carry = trip.step(constants, carry)
-        return carry, trip.condition(constants, carry), trips + 1, ring
+        condition = trip.condition(constants, carry)
+        return carry, room.goes_on(condition, trips + 1), trips + 1, ring
 
     return lax.while_loop(lambda going: going[1] & (going[2] < stop), step, going)
 

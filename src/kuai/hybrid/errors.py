@@ -66,7 +66,8 @@ def explained(error: Exception, name: str) -> HybridizeError:
     place = getattr(error, "_kuai_place", name)
     problem = _problem(error)
     if problem is not None:
-        kind, what, remedy = ConversionError, f"{what}, and {problem}", "move it to a file"
+        kind, what = ConversionError, f"Python branches on the value of an array, and {problem}"
+        remedy = getattr(problem, "remedy", remedy)
     return kind(
         f"{place}: {line}{what}, so it cannot be compiled as it is written; {remedy}, or run it "
         "without hybridize()"

@@ -178,7 +178,7 @@ class Guards:
     def __init__(self) -> None:
         self._tables: dict[int, _Table] = {}
         self._others: dict[tuple[int, Any], Any] = {}
-        self._all: list[Any] = []  # after `merge`, which makes what `hold` compares
+        self.merged: list[Any] = []  # what `hold` compares; `merge` makes it
         self._functions: set[int] = set()
         self._kept: list[Any] = []  # whose ids stand above
 
@@ -190,7 +190,7 @@ class Guards:
 
     def hold(self) -> bool:
         """Whether all of it is what it was."""
-        for guard in self._all:  # noqa: SIM110  # on the hot path a loop costs half of all()
+        for guard in self.merged:  # noqa: SIM110  # on the hot path a loop costs half of all()
             if not guard.holds():
                 return False
         return True
@@ -214,7 +214,7 @@ class Guards:
             for name, value in table.values.items():
                 mine.add(name, value)
         self._others.update(other._others)
-        self._all = [*self._tables.values(), *self._others.values()]
+        self.merged = [*self._tables.values(), *self._others.values()]
         self._kept += other._kept
 
     def check_unchanged(self) -> None:

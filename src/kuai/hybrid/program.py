@@ -174,6 +174,22 @@ class Program:
             self.draws = 1
             return self._with_keys(arrays, inputs)
 
+    def outputs(self, inputs: Any, state: dict[str, int]) -> list[tuple[str, Any]]:
+        """(place, output) of every block outside branches and loops, in order."""
+        places: list[str] = []
+
+        def traced(arrays: Any, ticket: Any, inputs: Any) -> list[Any]:
+            seen: list[tuple[str, Any]] = []
+            with entered(outputs=seen):
+                self._traced(arrays, ticket, inputs)
+            places[:] = [place for place, _ in seen]
+            return [output for _, output in seen]
+
+        arrays = [holder._array for holder in self.holders]
+        ticket = np.array((state["seed"], state["count"]), np.uint32)
+        found = jax.jit(traced)(arrays, ticket, inputs)
+        return list(zip(places, found, strict=True))
+
     def _applied(self, result: Any) -> Any:
         if self.prints:
             jax.effects_barrier()  # what the program prints is there when the call returns

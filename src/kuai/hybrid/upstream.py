@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax._src.lax import lax
 
 
 def weakened(array: Any, dtype: Any) -> jax.Array:
     """An array of a dtype that gives way to others, as a Python number does."""
-    weak: jax.Array = lax._convert_element_type(array, dtype, weak_type=True)
+    weak: jax.Array = lax._convert_element_type(array, jnp.dtype(dtype), weak_type=True)
     return weak

@@ -40,29 +40,69 @@ def verified(
     result = program.run_pure(arrays)
     if when == "auto" and not any(trace.staged for trace in program.traces):
         return program._applied(result)
-    stream = random.Stream(state["seed"], state["count"])
-    with muted(), entered(inline=True):
-        output, writes = bound_call(lambda: call(*args, **kwargs), {}, stream=stream)
-    effects = isinstance(result, Effects)
-    _compare("the output", result.output() if effects else result, output, name)
-    written = result.writes() if effects else {}
-    for holder, value in written.items():
-        if not isinstance(holder, Report):
-            expected = writes.get(holder, holder._array)
-            _compare(f"a new value of a {type(holder).__name__}", value, expected, name)
+    plain = _Plain(call, args, kwargs, state)
+    difference = _differences(result, *plain.run())
+    if difference is not None:
+        block = _first_block(program, arrays, plain)
+        raise _mismatch(f"in {block}, {difference}" if block else difference, name)
     return program._applied(result)
 
 
-def _compare(what: str, found: Any, expected: Any, name: str) -> None:
+class _Plain:
+    """The call in plain Python, on the keys that the program had."""
+
+    def __init__(
+        self,
+        call: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        state: dict[str, int],
+    ) -> None:
+        self._call, self._args, self._kwargs = call, args, kwargs
+        self.state = state
+
+    def run(self, outputs: list[Any] | None = None) -> tuple[Any, dict[Any, Any]]:
+        """(output, what was written); nothing is stored."""
+        stream = random.Stream(self.state["seed"], self.state["count"])
+        with muted(), entered(inline=True, outputs=outputs):
+            return bound_call(lambda: self._call(*self._args, **self._kwargs), {}, stream=stream)
+
+
+def _differences(result: Any, output: Any, writes: dict[Any, Any]) -> str | None:
+    effects = isinstance(result, Effects)
+    how = _compared(result.output() if effects else result, output)
+    if how is not None:
+        return f"the output: {how}"
+    for holder, value in (result.writes() if effects else {}).items():
+        if not isinstance(holder, Report):
+            how = _compared(value, writes.get(holder, holder._array))
+            if how is not None:
+                return f"a new value of a {type(holder).__name__}: {how}"
+    return None
+
+
+def _first_block(program: Program, arrays: tuple[Any, ...], plain: _Plain) -> str | None:
+    """Where the first block is whose output differs; None where that cannot be told."""
+    expected: list[tuple[str, Any]] = []
+    plain.run(expected)
+    try:
+        found = program.outputs(arrays, plain.state)
+    except (jax.errors.UnexpectedTracerError, TypeError):
+        return None  # an output is a tracer of a transform inside, or no array
+    for (place, ours), (other, theirs) in zip(found, expected, strict=False):
+        if place == other and _compared(ours, theirs) is not None:
+            return place
+    return None
+
+
+def _compared(found: Any, expected: Any) -> str | None:
+    """How two values differ; None: they do not."""
     ours: list[Any] = []
     theirs: list[Any] = []
-    same = flatten(found, ours).key == flatten(expected, theirs).key
-    if not same:
-        raise _mismatch(what, name, "another structure")
-    for a, b in zip(ours, theirs, strict=True):
-        difference = _difference(a, b)
-        if difference is not None:
-            raise _mismatch(what, name, difference)
+    if flatten(found, ours).key != flatten(expected, theirs).key:
+        return "another structure"
+    differences = (_difference(a, b) for a, b in zip(ours, theirs, strict=True))
+    return next((how for how in differences if how is not None), None)
 
 
 def _difference(a: Any, b: Any) -> str | None:
@@ -97,9 +137,9 @@ def _is_key(value: Any) -> bool:
     return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
-def _mismatch(what: str, name: str, how: str) -> MismatchError:
+def _mismatch(how: str, name: str) -> MismatchError:
     return MismatchError(
-        f"{name}: compiled, {what} differs from plain Python: {how}. If rounding is amplified (a "
-        'loop that stops at a threshold), hybridize(verify="never"); otherwise run it with '
-        "hybridize(False) and tell us"
+        f"{name}: compiled, it gives something else than plain Python: {how}. If rounding is "
+        'amplified (a loop that stops at a threshold), hybridize(verify="never"); otherwise run it '
+        "with hybridize(False)"
     )

@@ -30,8 +30,6 @@ from kuai.hybrid.convert.source import (
 )
 from kuai.hybrid.convert.statements import Statements, first_parameter
 
-__all__ = ["Conversion", "SourceError", "UnsupportedError", "converted_code"]
-
 _RESUMABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
@@ -87,7 +85,7 @@ def _rewritten(node: Definition, original: types.FunctionType) -> ast.FunctionDe
         made.args = node.args
         node = made
     if contains(node.body, GENERATORS):
-        raise SourceError(f"{original.__qualname__} is a generator")
+        raise SourceError(f"{original.__qualname__} is a generator", "write it as a loop")
     node.body = Statements(place, first_parameter(node.args)).body(node)
     return node
 

@@ -25,9 +25,7 @@ class UnsupportedError(Exception):
     """
 
     def __init__(self, node: ast.AST, what: str, remedy: str) -> None:
-        super().__init__(what)
-        self.line = getattr(node, "lineno", 0)
-        self.what = what
+        super().__init__(f"line {getattr(node, 'lineno', 0)} has {what}, which cannot be compiled")
         self.remedy = remedy
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import copy
+import dis
 import linecache
 import types
 import weakref
 from dataclasses import dataclass
+from typing import Any
 
 from kuai.hybrid.convert import build
 
@@ -19,7 +21,16 @@ Definition = ast.FunctionDef | ast.Lambda
 
 
 class SourceError(Exception):
-    """There is no source of a function, or not the one that it was made from."""
+    """There is no source of a function, or not the one that it was made from.
+
+    Args:
+        what: is the matter.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, what: str, remedy: str = "move it to a file") -> None:
+        super().__init__(what)
+        self.remedy = remedy
 
 
 @dataclass
@@ -52,8 +63,8 @@ def definition(function: types.FunctionType) -> Definition:
     same = any(_same(other, code) for other in file.codes.get(line, []))
     if not same and code not in trusted:
         raise SourceError(
-            f"{code.co_filename} has been edited since {function.__qualname__} was imported; "
-            "import it anew"
+            f"{code.co_filename} has been edited since {function.__qualname__} was imported",
+            "import it anew",
         )
     node = found[0] if len(found) == 1 else _by_columns(found, code)
     return _Mangler(_class_of(function)).visit(copy.deepcopy(node))
@@ -191,11 +202,28 @@ def undecorated(node: Definition) -> Definition:
 def _same(found: types.CodeType, code: types.CodeType) -> bool:
     if found.co_name != code.co_name:
         return False
-    if found.co_code == code.co_code and found.co_names == code.co_names:
+    if found.co_names == code.co_names and _steps(found) == _steps(code):
         return _same_constants(found, code)
     # pytest rewrites the assert statements of test modules; what is left must agree
     rewritten = "@pytest_ar" in code.co_names
     return rewritten and set(found.co_names) <= {*code.co_names, "AssertionError"}
+
+
+def _steps(code: types.CodeType) -> list[tuple[str, Any]]:
+    """What the instructions do.
+
+    A notebook compiles each statement of a cell by itself, where the compiler does not see that a
+    name was imported and calls its functions in another way.
+    """
+    return [
+        (step.opname.replace("METHOD", "ATTR"), None if step.opname in _PLACED else step.argval)
+        for step in dis.get_instructions(code)
+        if step.opname not in _IDLE and not isinstance(step.argval, types.CodeType)
+    ]
+
+
+_IDLE = frozenset(["CACHE", "NOP", "PUSH_NULL", "PRECALL", "EXTENDED_ARG", "RESUME"])
+_PLACED = frozenset(name for number in dis.hasjrel + dis.hasjabs for name in [dis.opname[number]])
 
 
 def _same_constants(found: types.CodeType, code: types.CodeType) -> bool:

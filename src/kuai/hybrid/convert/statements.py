@@ -26,7 +26,7 @@ from kuai.hybrid.convert.build import (
     thunk,
     unpack,
 )
-from kuai.hybrid.convert.expressions import Expressions, UnsupportedError, assigns
+from kuai.hybrid.convert.expressions import Expressions, assigns
 from kuai.hybrid.convert.scopes import PRIVATE, always_exits, assigned, contains
 
 RESULT, DONE = f"{PRIVATE}result", f"{PRIVATE}done"
@@ -425,6 +425,3 @@ def _assigns_late(test: ast.expr) -> bool:
 
 def _is_doc(body: list[ast.stmt]) -> bool:
     return bool(body) and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
-
-
-__all__ = ["DONE", "RESULT", "Statements", "UnsupportedError", "first_parameter"]
