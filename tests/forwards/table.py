@@ -1,6 +1,6 @@
 """The suite of forwards as the tables that docs/what-compiles.md shows.
 
-`python -m tests.forwards.table` prints them; with `--write` they also take their places in the page.
+`python -m tests.forwards.table` prints them; with `--write` they also go into the page.
 """
 
 from __future__ import annotations
@@ -55,10 +55,12 @@ def _shown(case: Case) -> str:
 
 
 def refused() -> str:
-    """A row for each case that is an error, with the error's class and its remedy."""
-    cases = [case for family in FAMILIES.values() for case in family if case.error is not None]
-    rows = [f"| {_escaped(case.shows)} | {' | '.join(told(case))} |\n" for case in cases]
-    return "| what | error | what to do |\n|---|---|---|\n" + "".join(rows)
+    """A row for each error and remedy, with the cases that end in it."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for case in (case for family in FAMILIES.values() for case in family if case.error is not None):
+        rows.setdefault(told(case), []).append(_escaped(case.shows))
+    lines = [f"| {' · '.join(what)} | {' | '.join(row)} |\n" for row, what in rows.items()]
+    return "| what | error | what to do |\n|---|---|---|\n" + "".join(lines)
 
 
 def told(case: Case) -> tuple[str, str]:
