@@ -241,11 +241,21 @@ def _extreme(kind: Callable[..., Any], wins: Callable[[Any, Any], Any]) -> Calla
 
 
 def _all(where: Where, values: Iterable[Any]) -> Any:
-    return functools.reduce(lambda a, b: and_(a, lambda: _truth(b, where), where), values, True)
+    result: Any = True
+    for value in used(values):
+        result = and_(result, functools.partial(_truth, value, where), where)
+        if not is_traced(result) and not result:
+            return False
+    return result
 
 
 def _any(where: Where, values: Iterable[Any]) -> Any:
-    return functools.reduce(lambda a, b: or_(a, lambda: _truth(b, where), where), values, False)
+    result: Any = False
+    for value in used(values):
+        result = or_(result, functools.partial(_truth, value, where), where)
+        if not is_traced(result) and result:
+            return True
+    return result
 
 
 def _truth(value: Any, where: Where) -> Any:
@@ -318,7 +328,7 @@ def _map(_: Where, function: Any, *iterables: Any) -> Any:
 
 def _filter(where: Where, function: Any, values: Any) -> Any:
     keep = follow(function) if function is not None else lambda value: value
-    return [value for value in values if decide(keep(value), where)]
+    return (value for value in values if decide(keep(value), where))
 
 
 def _len(_: Where, value: Any) -> Any:
