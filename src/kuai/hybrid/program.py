@@ -40,15 +40,24 @@ class About:
         holders: those written.
         draws: number of keys drawn, or -1: the last of the written values is the count.
         only_trips: whether nothing is written but the trips of loops.
+        single: whether the output is one array.
+        trips: of the last call, where only trips are written.
     """
 
-    __slots__ = ("draws", "holders", "only_trips", "template")
+    __slots__ = ("draws", "holders", "only_trips", "single", "template", "trips")
 
     def __init__(self, template: Template, holders: list[Holder], draws: int) -> None:
         self.template = template
         self.holders = holders
         self.draws = draws
         self.only_trips = draws >= 0 and all(isinstance(holder, Trips) for holder in holders)
+        self.single = template.key == (jax.Array,)
+        self.trips: list[Any] = []
+
+    def report(self) -> None:
+        """Let the reports have the trips of the last call."""
+        for holder, value in zip(self.holders, self.trips, strict=False):
+            holder.store(value)
 
 
 class Effects:
@@ -69,13 +78,8 @@ class Effects:
 
     def apply(self) -> Any:
         """Let the writes take effect and give the output."""
-        about = self.about
-        if about.only_trips and context.scope is None:
-            for holder, value in zip(about.holders, self.written, strict=True):
-                holder.store(value)
-        else:
-            commit(self.writes())
-        return about.template.join(self.arrays)
+        commit(self.writes())
+        return self.output()
 
     def output(self) -> Any:
         return self.about.template.join(self.arrays)
@@ -111,6 +115,7 @@ class Program:
     Attributes:
         guards: what its traces read from outside.
         traces: the records of its traces, one for each shape of the arguments.
+        abouts: what its results are.
         specs: for each trace the shapes of what the jitted function was given.
         compile_s: seconds that the last first call took, tracing and compiling included.
     """
@@ -135,6 +140,7 @@ class Program:
         self.training = context.training
         self.compile_s: float | None = None
         self.specs: list[Any] = []
+        self.abouts: list[About] = []
         self._known = frozenset(id(b) for root in roots for b in walk(root).blocks.values())
         self._here = {
             "training": context.training,
@@ -161,7 +167,13 @@ class Program:
         except _NeedsKeysError:
             self.draws = 1
             return self._applied(self._with_keys(arrays, inputs))
-        return self._applied(result) if type(result) is Effects or self.prints else result
+        if type(result) is Effects:
+            about = result.about
+            if about.only_trips and not (in_scope or self.prints):
+                about.trips = result.written  # nothing more, so that a loop costs little
+                return result.arrays[0] if about.single else result.output()
+            return self._applied(result)
+        return self._applied(result) if self.prints else result
 
     def run_pure(self, inputs: Any) -> Any:
         """The same without the effects: a result, or `Effects` to apply."""
@@ -245,7 +257,10 @@ class Program:
             raise Unbound([], outside)
         self._keep(trace)
         self.specs.append(jax.tree.map(_spec, (arrays, ticket, inputs)))
-        return _packed(output, writes, stream)
+        packed = _packed(output, writes, stream)
+        if isinstance(packed, Effects):
+            self.abouts.append(packed.about)
+        return packed
 
     def _keep(self, trace: Trace) -> None:
         """Take over what a whole trace has recorded."""
