@@ -49,9 +49,11 @@ def test_my_sequential(capsys):
 def test_forward_is_python(capsys):
     output = printed("04_forward_is_python", capsys)
     assert "trained: ['dense.weight', 'dense.bias']" in output  # rand_weight is not
-    sums = [float(text) for text in re.findall(r"(?:MLP:|chimera:) +(\S+)", output)]
-    assert len(sums) == 2
+    sums = [float(text) for text in re.findall(r"(?:MLP:|chimera:|hybridized:) +(\S+)", output)]
+    assert len(sums) == 3
     assert all(abs(value) <= 1 for value in sums)  # the while has halved it down
+    assert sums[2] == pytest.approx(sums[1], rel=1e-5)
+    assert re.search(r"its while in line \d+ made [1-9]\d* trips", output)
     assert "0.net.0.weight         (20, 64)" in output
 
 

@@ -334,6 +334,31 @@ BAD_FITS = [
 ]
 
 
+class Halving(kuai.Block):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Dense(3)
+
+    def forward(self, x):
+        while jnp.abs(x).sum() > 1:
+            x = x / 2
+        return self.dense(x)
+
+
+class Measuring(Halving):
+    def forward(self, x):
+        return self.dense(x / max(float(jnp.abs(x).sum()), 1.0))
+
+
+@pytest.mark.parametrize(("block", "compile"), [(Halving, True), (Measuring, False)])
+def test_labels_are_looked_at_for_nets_that_ask_arrays(block, compile):
+    trainer = trainer_of(block(), compile=compile)
+    x, labels = data(rows=8)
+    with pytest.raises(kuai.errors.DataError, match="class numbers from 0 to 2"):
+        trainer.fit((x, labels + 1), batch_size=4)
+    assert np.isfinite(trainer.fit((x, labels), batch_size=4)[-1]["loss"])
+
+
 @pytest.mark.parametrize(("wrong", "error", "message"), BAD_FITS, ids=range(len(BAD_FITS)))
 def test_what_fit_refuses(wrong, error, message):
     trainer = trainer_of()

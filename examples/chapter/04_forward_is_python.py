@@ -1,4 +1,8 @@
-"""Code in forward: a constant, one layer used twice, a loop on a value; then all of it nested."""
+"""Code in forward: a constant, one layer used twice, a loop on a value; then all of it nested.
+
+The whole is compiled as it stands, its loop and its gradient included; examples/control_flow trains
+it.
+"""
 
 import jax.numpy as jnp
 
@@ -39,6 +43,11 @@ print("trained:", [path for path, _ in net.named_parameters()])
 
 chimera = nn.Sequential(NestMLP(), nn.Dense(20), FixedHiddenMLP())
 print("chimera:       ", chimera(X))
+
+chimera.hybridize()  # one program from here on, the while in it
+print("hybridized:    ", chimera(X))
+loop = chimera.explain().signatures[0].staged[0]
+print(f"its {loop.kind} in line {loop.line} made {loop.trips} trips")
 
 loss, gradients = kuai.value_and_grad(lambda net, X: net(X))(chimera, X)
 print("its gradient, through the while:")

@@ -10,10 +10,13 @@ import numpy as np
 
 from kuai import losses
 from kuai.core.binding import bound_call
-from kuai.core.initialize import make_ready
+from kuai.core.context import entered
+from kuai.core.initialize import CONCRETIZATION, make_ready
 from kuai.data.batches import ArrayBatches, Batches
 from kuai.data.nested import map_arrays
-from kuai.errors import DataError
+from kuai.errors import DataError, HybridizeError
+from kuai.hybrid.operators import new_trace
+from kuai.hybrid.trace import Options
 from kuai.random import Stream
 from kuai.train.batch import on_device, parts
 
@@ -63,5 +66,13 @@ def _outputs(net: Any, sample: Any) -> int:
         call = lambda: net(*batch.inputs, **batch.keywords)  # noqa: E731  # short enough
         return bound_call(call, {}, stream=Stream(0, 0))[0]
 
-    shape = getattr(jax.eval_shape(run), "shape", ())
+    def abstractly() -> Any:
+        with entered(inline=True, trace=new_trace(Options())):
+            return run()
+
+    try:
+        output = jax.eval_shape(abstractly)
+    except (HybridizeError, *CONCRETIZATION):  # plain Python only, which a Trainer may be told
+        output = run()
+    shape = getattr(output, "shape", ())
     return shape[-1] if shape else 0
