@@ -32,6 +32,8 @@ from kuai.core.silence import muted
 from kuai.core.tree import Node, fingerprint, same_tokens
 from kuai.errors import HybridizeWarning
 from kuai.hybrid.errors import explained, is_uncompilable, shortened
+from kuai.hybrid.operators import new_trace
+from kuai.hybrid.places import users_level
 from kuai.hybrid.program import Program
 from kuai.hybrid.trace import Options
 from kuai.hybrid.verify import verified
@@ -118,6 +120,8 @@ class Compiled:
         arrays: list[Any] = []
         nodes: list[Node] = []
         template = split((args, kwargs), arrays, nodes=nodes)
+        if self._auto and any(isinstance(array, jax.core.Tracer) for array in arrays):
+            return self._in_raw_transform(args, kwargs)
         if self._auto and self._stays_plain(template, arrays, nodes):
             return self._call(*args, **kwargs)
         with self._lock:
@@ -125,6 +129,11 @@ class Compiled:
                 return self._run(template, arrays, nodes, args, kwargs)
             except Exception as error:  # noqa: BLE001  # raised again, unless it may be told
                 return self._failed(error, args, kwargs)
+
+    def _in_raw_transform(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A part of somebody else's program: converted, and no program of its own."""
+        with entered(inline=True, trace=new_trace(self.options)):
+            return following(self._call)(*args, **kwargs)
 
     def _stays_plain(self, template: Template, arrays: list[Any], nodes: list[Any]) -> bool:
         """Whether a call that compiles by itself does not do so now."""
@@ -176,7 +185,7 @@ class Compiled:
         warnings.warn(
             f"{self._name} runs as plain Python, uncompiled: {reason}",
             HybridizeWarning,
-            stacklevel=4,
+            stacklevel=users_level(),
         )
 
     def _run(
@@ -216,11 +225,14 @@ class Compiled:
                 return program, ""
         if programs:
             return None, programs[0].guards.reason() or "what it reads from outside changed"
-        return None, "a new signature" if len(self._structures) < 2 else "a block changed"
+        new = structure.programs or len(self._structures) < 2
+        return None, "a new signature" if new else "a block changed"
 
     def _result(self, program: Program, arrays: Any, args: Any, kwargs: Any, fresh: bool) -> Any:
         if context.scope is not None:
             return program.run(arrays, in_scope=True)
+        if any(isinstance(array, jax.core.Tracer) for array in arrays):
+            return program.run(arrays)  # in a raw transform: there are no values to compare
         verify = self.options.verify
         if verify == "always" or (verify != "never" and fresh):
             return verified(program, arrays, self._call, args, kwargs, verify, self._name)
@@ -239,7 +251,7 @@ class Compiled:
         if self._auto:
             self._give_up(told)
         else:
-            warnings.warn(f"{self._name}: {told}", HybridizeWarning, stacklevel=5)
+            warnings.warn(f"{self._name}: {told}", HybridizeWarning, stacklevel=users_level())
 
     def _roots(self, nodes: list[Node]) -> list[Node]:
         known = [root for ref in self._known if (root := ref()) is not None]

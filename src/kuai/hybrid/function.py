@@ -16,10 +16,10 @@ from kuai.hybrid.options import checked_options
 def hybrid(function: Callable[..., Any] | None = None, **options: Any) -> Callable[..., Any]:
     """Compile a function that takes blocks and arrays.
 
-    It may update parameters and `State` by plain assignment, draw random numbers, and call blocks
-    that it was not given. Arrays and floats are traced; ints, bools, strings, None and enums are
-    static. A change of anything that a forward can read on a block recompiles; what the function
-    reads from its own closure or module is fixed at the first call, as by `jax.jit`.
+    It may update parameters and `State` by plain assignment, draw random numbers, call blocks that
+    it was not given, and branch and loop on arrays. Arrays and floats are traced; ints, bools,
+    strings, None and enums are static. A change of anything that it reads, on a block, in its
+    closure or in a module, recompiles.
 
     Args:
         function: takes blocks and arrays, nested in tuples, dicts and dataclasses; without it,
@@ -31,7 +31,7 @@ def hybrid(function: Callable[..., Any] | None = None, **options: Any) -> Callab
 
     Raises:
         ArgumentError: `function` is not callable.
-        HybridizeError: when called, if it branches in Python on array values.
+        HybridizeError: when called, if it cannot be compiled; the message has the line.
 
     Example:
         >>> net = nn.Dense(1, init="ones").initialize(sample=jnp.ones((1, 2)))

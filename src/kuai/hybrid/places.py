@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import sysconfig
 from pathlib import Path
 
 _HERE = str(Path(__file__).parents[1]) + os.sep
 _PATHS = ("stdlib", "platstdlib", "purelib", "platlib")
 _INSTALLED = {sysconfig.get_path(name) + os.sep for name in _PATHS}
+_PACKAGE = str(Path(__file__).parents[1])
 Where = tuple[str, int, str]  # file, line, name of the function
 
 
@@ -17,6 +19,14 @@ def told_place(where: Where) -> str:
     """`file:line in name: `, the file as seen from the working directory."""
     file, line, name = where
     return f"{short(file)}:{line} in {name}: "
+
+
+def users_level() -> int:
+    """The stack level of the innermost frame outside kuai, for `warnings.warn`."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def short(file: str) -> str:

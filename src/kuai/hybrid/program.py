@@ -81,6 +81,12 @@ class Effects:
         commit(self.writes())
         return self.output()
 
+    def raise_failed(self) -> None:
+        """Raise for a check that failed, before anything else is done with the result."""
+        for holder, value in zip(self.about.holders, self.written, strict=False):
+            if isinstance(holder, Check):
+                holder.store(value)
+
     def output(self) -> Any:
         return self.about.template.join(self.arrays)
 

@@ -38,6 +38,8 @@ class Formatted:
         self.array, self.conversion, self.spec = array, conversion, spec
 
     def __str__(self) -> str:
+        if is_traced(self.array):
+            return str(self.array)
         return formatted(self.array, self.conversion, self.spec)
 
 

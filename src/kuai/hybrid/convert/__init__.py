@@ -17,9 +17,9 @@ import types
 import weakref
 from typing import Any
 
-from kuai.hybrid.convert.build import HOOKS, at, function
+from kuai.hybrid.convert.build import HOOKS, PRIVATE, at, function
 from kuai.hybrid.convert.expressions import UnsupportedError
-from kuai.hybrid.convert.scopes import GENERATORS, PRIVATE, contains
+from kuai.hybrid.convert.scopes import GENERATORS, contains
 from kuai.hybrid.convert.source import (
     Definition,
     SourceError,

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-HOOKS = "_kuai_hooks"  # the name under which generated code finds its operators
+PRIVATE = "_kuai_"  # of names in generated code
+HOOKS = f"{PRIVATE}hooks"  # the name under which generated code finds its operators
 T = TypeVar("T", bound=ast.AST)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 
-from kuai.hybrid.convert.build import assign, at, constant, hook, load, thunk
-from kuai.hybrid.convert.scopes import PRIVATE, SCOPES
+from kuai.hybrid.convert.build import PRIVATE, assign, at, constant, hook, load, thunk
+from kuai.hybrid.convert.scopes import SCOPES
 
 # Names that look at the frame they are called from: a hook between would be that frame.
 _FRAME_READERS = ("super", "locals", "globals", "eval", "exec", "breakpoint", "vars", "dir")

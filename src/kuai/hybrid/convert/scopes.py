@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-PRIVATE = "_kuai_"  # of names in generated code
+from kuai.hybrid.convert.build import PRIVATE
+
 LOOPS = (ast.While, ast.For)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

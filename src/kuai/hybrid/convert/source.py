@@ -165,15 +165,16 @@ class _Mangler(ast.NodeTransformer):
 
 def code_of(node: Definition, code: types.CodeType, parameters: tuple[str, ...]) -> types.CodeType:
     """Compile a definition whose free variables are `parameters`; its code object."""
-    if isinstance(node, ast.Lambda):
-        body: list[ast.stmt] = [ast.Return(node)]
-    else:
-        body = [node, ast.Return(build.load(node.name))]
+    name = code.co_name
+    body: list[ast.stmt] = [ast.Return(node)] if isinstance(node, ast.Lambda) else []
+    if isinstance(node, ast.FunctionDef):
+        # By its own name it would be a variable of the factory, and hide the global one.
+        name = node.name = f"{build.PRIVATE}function"
+        body = [node, ast.Return(build.load(name))]
     factory = build.at(build.function("factory", parameters, body), node)
     module = ast.Module([factory], [])
     outer = compile(module, code.co_filename, "exec", _future(code), dont_inherit=True)
     inner = next(c for c in outer.co_consts if isinstance(c, types.CodeType))
-    name = code.co_name if isinstance(node, ast.Lambda) else node.name
     return next(c for c in inner.co_consts if isinstance(c, types.CodeType) and c.co_name == name)
 
 

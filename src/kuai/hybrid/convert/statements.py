@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from kuai.hybrid.convert import scopes
 from kuai.hybrid.convert.build import (
     HOOKS,
+    PRIVATE,
     assign,
     at,
     constant,
@@ -27,7 +28,7 @@ from kuai.hybrid.convert.build import (
     unpack,
 )
 from kuai.hybrid.convert.expressions import Expressions, assigns
-from kuai.hybrid.convert.scopes import PRIVATE, always_exits, assigned, contains
+from kuai.hybrid.convert.scopes import always_exits, assigned, contains
 
 RESULT, DONE = f"{PRIVATE}result", f"{PRIVATE}done"
 _LEFT_ALONE = (ast.AsyncFunctionDef, ast.ClassDef, ast.AsyncFor, ast.AsyncWith)
