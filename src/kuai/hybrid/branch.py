@@ -59,7 +59,16 @@ def branch(
     outputs = _both(region, yes, no)
     plan = [_joined(region, index, *outputs) for index in range(len(outputs[0].leaves))]
     region.trace.staged[Staged("if", where)] = None
-    region.assign(_run(condition, outputs, plan))
+    values = _run(condition, outputs, plan)
+    pairs = list(zip(outputs[0].ends, outputs[1].ends, strict=True))
+    older = [yes.older if yes.older is no.older else None for yes, no in pairs]
+    for value, same, sides in zip(values, older, pairs, strict=True):
+        if same is None:
+            region.freeze(value, [part for end in sides for part in end.shared])
+    same_or_new = [
+        value if same is None else same for value, same in zip(values, older, strict=True)
+    ]
+    region.assign(same_or_new, [same for same in older if same is not None])
 
 
 def _both(region: Region, yes: Thunk, no: Thunk) -> tuple[Outputs, Outputs]:

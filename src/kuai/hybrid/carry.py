@@ -42,6 +42,7 @@ class Carried:
         leaves: initial values; `Undefined` for a leaf without one.
         types: for each leaf its type, or None where it is static or without a value.
         template: how to put the value together.
+        original: the value before the loop.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Carried:
     leaves: list[Any]
     types: list[Type | None]
     template: Template
+    original: Any
 
     def arrays(self) -> list[jax.Array]:
         pairs = zip(self.leaves, self.types, strict=True)
@@ -77,7 +79,7 @@ def carried(value: Any, label: str, where: Where, counted: bool) -> Carried:
     template = flatten(value, leaves)
     number = counted and len(leaves) == 1 and isinstance(leaves[0], NUMBERS)
     types = [type_of(leaf) if is_array(leaf) or number else None for leaf in leaves]
-    return Carried(label, where, leaves, types, template)
+    return Carried(label, where, leaves, types, template, value)
 
 
 def settle(old: Carried, leaves: list[Any], template: Template, certain: bool) -> bool:
@@ -249,3 +251,7 @@ class Carry:
         """The values after the loop."""
         given = iter(arrays)
         return [after_loop(c, c.value(given)) for c in self.values]
+
+    def originals(self) -> list[Any]:
+        """The values before it."""
+        return [c.original for c in self.values]

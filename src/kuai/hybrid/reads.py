@@ -193,6 +193,7 @@ def setting(owner: Any, name: str, where: Where) -> None:
             "that outlives the call: that would happen once, while compiling; keep it in "
             "kuai.State on a block, or return it"
         )
+    _check_own(trace, owner, where)
     trace.log(owner, name)
 
 
@@ -211,7 +212,19 @@ def changing(container: Any, where: Where, how: str = "an assignment") -> None:
         return
     if isinstance(container, _CHANGEABLE) and trace.depth > trace.depth_of(container):
         raise changed_inside(container, how, where)
+    _check_own(trace, container, where)
     escaping(container)  # its own __setitem__ or __iadd__ may do anything
+
+
+def _check_own(trace: Trace, value: Any, where: Where) -> None:
+    """A change must be seen through every name that the value has in plain Python."""
+    if trace.is_frozen(value):
+        raise MutationError(
+            f"{told_place(where)}a {type(value).__name__} is changed that a branch or loop on "
+            "arrays chose among several, or that it was chosen among: in plain Python the change "
+            "would be seen through all their names; copy it before it is changed (list(x), dict(x),"
+            " dataclasses.replace(x)), or assign a new one"
+        )
 
 
 def consuming(iterator: Any, where: Where) -> None:

@@ -22,6 +22,7 @@ from kuai.core.context import Scope, context, scoped
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, children
 from kuai.errors import DeferredInitError, DynamicRecursionError, UndefinedVariableError
+from kuai.hybrid.identity import End, changeable_parts, ends
 from kuai.hybrid.leaves import flatten, is_array, is_numeric
 from kuai.hybrid.places import Where, told_place
 from kuai.hybrid.trace import DEEPEST, Trace, current, read_attribute, set_attribute
@@ -37,12 +38,16 @@ class Outputs:
         jaxpr: closed; inputs are the arrays given, outputs the arrays among the leaves.
         leaves: for each carried value its leaves; an array is an `Out`.
         templates: for each carried value how to put it together.
+        ends: for each carried value whether it is an object that was there before.
     """
 
-    def __init__(self, jaxpr: Any, leaves: list[list[Any]], templates: list[Template]) -> None:
+    def __init__(
+        self, jaxpr: Any, leaves: list[list[Any]], templates: list[Template], ends: list[End]
+    ) -> None:
         self.jaxpr = jaxpr
         self.leaves = leaves
         self.templates = templates
+        self.ends = ends
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """Evaluate on arrays: the arrays among the outputs."""
@@ -86,8 +91,13 @@ class Region:
         holders = [self._read(holder) for holder in self._holders]
         return [*self._get(), *map(self._attribute, self._attributes), *holders, *self._count()]
 
-    def assign(self, values: Sequence[Any]) -> None:
-        """Set them for good."""
+    def assign(self, values: Sequence[Any], older: Sequence[Any]) -> None:
+        """Set them for good.
+
+        Args:
+            values: of all that is carried.
+            older: those lists, dicts and objects among them that are no new ones.
+        """
         variables, attributes, holders, count = self._split(values)
         self._put(variables)
         self._set_attributes(attributes)
@@ -95,10 +105,17 @@ class Region:
             if context.scope is not None:
                 context.scope.write(holder, value)
         for value in values:
-            self._own(value)
+            if not any(value is kept for kept in older):
+                self._own(value)
         stream = random.current_stream()
         if count and stream is not None:
             stream.move(count[0])
+
+    def freeze(self, value: Any, shared: list[Any]) -> None:
+        """A value put together anew, and what it was put together from."""
+        if shared:
+            for part in (*changeable_parts(value), *shared):
+                self.trace.freeze(part)
 
     def label(self, index: int) -> str:
         """The name of a carried value, for messages."""
@@ -113,7 +130,12 @@ class Region:
         return f"a {type(self._holders[index]).__name__}" if index < len(self._holders) else "a key"
 
     def stage(
-        self, run: Callable[[], Any], values: Sequence[Any], *, closed: bool = False
+        self,
+        run: Callable[[], Any],
+        values: Sequence[Any],
+        *,
+        closed: bool = False,
+        originals: Sequence[Any] = (),
     ) -> Outputs | None:
         """Trace `run` from these values.
 
@@ -121,6 +143,7 @@ class Region:
             run: the region's code.
             values: what is carried, at its start.
             closed: whether it always starts from these very arrays, which then are no inputs.
+            originals: the objects that `values` stand for.
 
         Returns:
             None if it changes more than was known: the values have grown.
@@ -132,11 +155,12 @@ class Region:
 
         def traced(arrays: list[Any]) -> list[Any]:
             given = iter(arrays)
-            filled = inputs
+            start = values
             if not closed:
                 filled = [[next(given) if is_array(x) else x for x in ls] for ls in inputs]
-            start = [t.join(leaves) for t, leaves in zip(templates, filled, strict=True)]
-            found["leaves"], found["templates"], found["more"] = self._run(run, start)
+                start = [t.join(leaves) for t, leaves in zip(templates, filled, strict=True)]
+            stands = _stand_ins(originals or values, start)
+            found.update(self._run(run, start, stands))
             return [jnp.asarray(x) for leaves in found["leaves"] for x in leaves if is_array(x)]
 
         jaxpr = jax.make_jaxpr(traced)(arrays)
@@ -144,11 +168,13 @@ class Region:
             return None
         places = iter(enumerate(jaxpr.out_avals))
         outs = [[Out(*next(places)) if is_array(x) else x for x in ls] for ls in found["leaves"]]
-        return Outputs(jaxpr, outs, found["templates"])
+        return Outputs(jaxpr, outs, found["templates"], found["ends"])
 
     # ---- one trace
 
-    def _run(self, run: Callable[[], Any], start: list[Any]) -> tuple[Any, Any, bool]:
+    def _run(
+        self, run: Callable[[], Any], start: Sequence[Any], stands: dict[int, Any]
+    ) -> dict[str, Any]:
         variables, attributes, holders, count = self._split(start)
         before = self._get(), [self._attribute(key) for key in self._attributes]
         stream = random.current_stream()
@@ -163,11 +189,13 @@ class Region:
                 run()
                 drew = stream is not None and (stream.draws > 0 or stream.moved)
                 more = self._grow(scope, drew)
-                leaves, templates = self._leaves([] if more else self.values())
+                values = [] if more else self.values()
+                leaves, templates = self._leaves(values)
+                ending = ends(self.trace, values, stands)
             finally:
                 self._restore(*before)
         known.check(self.where)
-        return leaves, templates, more
+        return {"leaves": leaves, "templates": templates, "ends": ending, "more": more}
 
     def _leaves(self, values: list[Any]) -> tuple[list[list[Any]], list[Template]]:
         leaves: list[list[Any]] = []
@@ -237,6 +265,16 @@ class Region:
                 f"{DEEPEST} deep; a recursion that an array stops cannot be compiled: write it as "
                 "a while loop"
             )
+
+
+def _stand_ins(originals: Sequence[Any], start: Sequence[Any]) -> dict[int, Any]:
+    """By id, the originals of the lists, dicts and objects that a region starts from."""
+    found: dict[int, Any] = {}
+    for original, value in zip(originals, start, strict=False):
+        old, new = list(changeable_parts(original)), list(changeable_parts(value))
+        if len(old) == len(new):
+            found |= {id(b): a for a, b in zip(old, new, strict=True)}
+    return found
 
 
 def _appended(lists: list[list[Any]]) -> list[Any]:

@@ -14,6 +14,7 @@ from kuai.errors import HybridizeError, HybridizeWarning, LoopLimitError
 from kuai.hybrid import loops, reports
 from kuai.hybrid.branch import and_, branch, truth
 from kuai.hybrid.carry import Carry, carried
+from kuai.hybrid.identity import changeable_parts
 from kuai.hybrid.iteration import Stepped, stepped
 from kuai.hybrid.leaves import is_traced
 from kuai.hybrid.places import Where, told_place
@@ -183,10 +184,25 @@ def _stage(
     region.trace.staged[staged] = None
     limit = _limit(region.trace, bound)
     arrays, trips = _run(region.trace, carry, outputs, bound, limit)
-    region.assign(carry.end(arrays))
+    _assign(region, carry.end(arrays), carry.originals(), outputs, certain)
     reports.add(region.trace, reports.Trips, staged, trips)
     if limit is not None:
         _check(region.trace, where, limit, arrays[0])
+
+
+def _assign(
+    region: Region, values: list[Any], originals: list[Any], outputs: Outputs, certain: bool
+) -> None:
+    """Set what the loop carried; an object that every trip leaves as it was stays that object."""
+    older = []
+    for index, (original, end) in enumerate(zip(originals, outputs.ends, strict=True)):
+        if end.older is not None and end.older is original:
+            values[index] = original
+            older.append(original)
+        else:
+            before = [] if certain else list(changeable_parts(original))
+            region.freeze(values[index], [*end.shared, *before])
+    region.assign(values, older)
 
 
 def _settled(
@@ -200,7 +216,7 @@ def _settled(
             label = region.label(index)
             counts = label.strip("`") in counted
             carry.values.append(carried(values[index], label, region.where, counts))
-        outputs = region.stage(trip, carry.start())
+        outputs = region.stage(trip, carry.start(), originals=carry.originals())
         if outputs is None:
             carry = Carry()
         elif not carry.settle(outputs, certain):

@@ -77,6 +77,7 @@ class Trace:
     home: tuple[Any, Any] = (None, None)
     _made: dict[int, tuple[Any, int]] = field(default_factory=dict)
     _watched: dict[int, Any] = field(default_factory=dict)
+    _frozen: dict[int, Any] = field(default_factory=dict)
 
     def fresh(self) -> Trace:
         """Another trace with the same guards, for what is traced later."""
@@ -86,12 +87,20 @@ class Trace:
         """Let go of everything that holds tracers."""
         self._made.clear()
         self._watched.clear()
+        self._frozen.clear()
         self.attributes.clear()
 
     def made(self, value: Any) -> Any:
         """Note that a container or object was made here, at this depth."""
         self._made[id(value)] = value, self.depth
         return value
+
+    def freeze(self, value: Any) -> None:
+        """Note that a list, dict or object must not be changed from here on."""
+        self._frozen[id(value)] = value
+
+    def is_frozen(self, value: Any) -> bool:
+        return id(value) in self._frozen
 
     def watch(self, value: Any) -> None:
         """Note a container or object that a branch or loop must leave as it is."""
