@@ -274,6 +274,7 @@ class Program:
         self.guards.merge(trace.guards)
         self.prints = self.prints or trace.prints
         trace.close()
+        trace.guards = self.guards  # its own would keep alive what it met
         self.traces.append(trace)
 
 
