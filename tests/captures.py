@@ -176,7 +176,7 @@ def imported_inside():
     module.value = 2.0
 
     def forward(x):
-        from kuai_test_settings import value
+        from kuai_test_settings import value  # type: ignore[import-not-found]
 
         return x * value
 
