@@ -157,8 +157,7 @@ class _Shown:
 
 def _staged(program: Program) -> list[Staged]:
     found: dict[Staged, None] = {}
-    for about in program.abouts:
-        about.report()
+    program.report()
     for trace in program.traces:
         for staged in trace.staged:
             report = trace.reports.get(staged)

@@ -260,6 +260,8 @@ class Guards:
         """
         if isinstance(value, SCALARS) or is_array_like(value) or is_traced(value):
             return
+        if isinstance(value, types.MethodType) and is_traced(value.__self__):
+            return
         key = ("escapes", id(value), names)
         if key not in self._met:
             self._met[key] = value

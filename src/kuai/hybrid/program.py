@@ -12,6 +12,7 @@ Invariants a maintainer must not break:
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,7 @@ from kuai.hybrid.undefined import used
 
 
 class About:
-    """The static part of `Effects`, told by identity.
+    """The static part of `Effects`, told by identity. JAX's caches keep it: it keeps nothing alive.
 
     Attributes:
         template: of the output.
@@ -41,23 +42,20 @@ class About:
         draws: number of keys drawn, or -1: the last of the written values is the count.
         only_trips: whether nothing is written but the trips of loops.
         single: whether the output is one array.
-        trips: of the last call, where only trips are written.
     """
 
-    __slots__ = ("draws", "holders", "only_trips", "single", "template", "trips")
+    __slots__ = ("_references", "draws", "only_trips", "single", "template")
 
     def __init__(self, template: Template, holders: list[Holder], draws: int) -> None:
         self.template = template
-        self.holders = holders
+        self._references = list(map(weakref.ref, holders))
         self.draws = draws
         self.only_trips = draws >= 0 and all(isinstance(holder, Trips) for holder in holders)
         self.single = template.key == (jax.Array,)
-        self.trips: list[Any] = []
 
-    def report(self) -> None:
-        """Let the reports have the trips of the last call."""
-        for holder, value in zip(self.holders, self.trips, strict=False):
-            holder.store(value)
+    @property
+    def holders(self) -> list[Holder]:
+        return [holder for ref in self._references if (holder := ref()) is not None]
 
 
 class Effects:
@@ -121,7 +119,6 @@ class Program:
     Attributes:
         guards: what its traces read from outside.
         traces: the records of its traces, one for each shape of the arguments.
-        abouts: what its results are.
         specs: for each trace the shapes of what the jitted function was given.
         compile_s: seconds that the last first call took, tracing and compiling included.
     """
@@ -146,7 +143,7 @@ class Program:
         self.training = context.training
         self.compile_s: float | None = None
         self.specs: list[Any] = []
-        self.abouts: list[About] = []
+        self._trips: tuple[About, list[Any]] | None = None
         self._known = frozenset(id(b) for root in roots for b in walk(root).blocks.values())
         self._here = {
             "training": context.training,
@@ -176,7 +173,7 @@ class Program:
         if type(result) is Effects:
             about = result.about
             if about.only_trips and not (in_scope or self.prints):
-                about.trips = result.written  # nothing more, so that a loop costs little
+                self._trips = about, result.written  # no more than that: a loop should cost little
                 return result.arrays[0] if about.single else result.output()
             return self._applied(result)
         return self._applied(result) if self.prints else result
@@ -191,6 +188,12 @@ class Program:
         except _NeedsKeysError:
             self.draws = 1
             return self._with_keys(arrays, inputs)
+
+    def report(self) -> None:
+        """Let the reports have the trips of the last call."""
+        if self._trips is not None:
+            for holder, value in zip(self._trips[0].holders, self._trips[1], strict=True):
+                holder.store(value)
 
     def outputs(self, inputs: Any, state: dict[str, int]) -> list[tuple[str, Any]]:
         """(place, output) of every block outside branches and loops, in order."""
@@ -264,10 +267,7 @@ class Program:
             raise Unbound([], outside)
         self._keep(trace)
         self.specs.append(jax.tree.map(_spec, (arrays, ticket, inputs)))
-        packed = _packed(output, writes, stream)
-        if isinstance(packed, Effects):
-            self.abouts.append(packed.about)
-        return packed
+        return _packed(output, writes, stream)
 
     def _keep(self, trace: Trace) -> None:
         """Take over what a whole trace has recorded."""
@@ -275,6 +275,7 @@ class Program:
         self.guards.merge(trace.guards)
         self.prints = self.prints or trace.prints
         trace.close()
+        trace.guards = self.guards  # its own would keep alive what it met
         self.traces.append(trace)
 
 

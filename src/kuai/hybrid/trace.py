@@ -89,6 +89,7 @@ class Trace:
         self._watched.clear()
         self._frozen.clear()
         self.attributes.clear()
+        self.home = None, None
 
     def made(self, value: Any) -> Any:
         """Note that a container or object was made here, at this depth."""
