@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 import types
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
