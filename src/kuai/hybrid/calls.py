@@ -91,8 +91,6 @@ def _note_given(function: Any, args: Any, kwargs: Any, where: Where) -> None:
     for value in (*args, *kwargs.values(), owner):
         consuming(value, where)
     escaping(function, *args, *kwargs.values(), owner)
-    if isinstance(function, functools.partial) and (trace := current()) is not None:
-        trace.guards.value(function.keywords, "the keywords of a partial function")
 
 
 def _iterator_made(trace: Trace, result: Any) -> Any:

@@ -44,8 +44,17 @@ def follow(function: Any) -> Any:
             return types.MethodType(_followed(plain), function.__self__)
         return function
     if isinstance(function, functools.partial):
+        _note_partial(function)
         return functools.partial(follow(function.func), *function.args, **function.keywords)
     return _followed_object(function)
+
+
+def _note_partial(function: functools.partial[Any]) -> None:
+    """What a partial function holds, which may change in it."""
+    trace = current()
+    if trace is not None:
+        for held in (function.keywords, *function.args):
+            trace.guards.value(held, "an argument of a partial function")
 
 
 def _followed_object(function: Any) -> Any:

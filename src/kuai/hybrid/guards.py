@@ -18,7 +18,7 @@ import functools
 import inspect
 import types
 from collections import ChainMap, UserDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -169,6 +169,12 @@ class Guards:
                 self.cell(cell, name)
         for default in _defaults(function):
             self.value(default, f"a default of {function.__qualname__}")
+
+    def arguments(self, values: Iterable[Any]) -> None:
+        """Plain objects among the arguments of a call, whose operators Python calls."""
+        for value in values:
+            if is_plain(value):
+                self.value(value, f"an argument ({type(value).__name__})")
 
     def name(self, namespace: Any, title: str, name: Any) -> None:
         """The value of a name in a namespace."""

@@ -251,6 +251,7 @@ class Program:
         stream = _stream(ticket)
         visited: dict[int, Node] = {}
         trace = new_trace(self._options)
+        trace.guards.arguments((*args, *kwargs.values()))
         with (
             trace.guards.restoring(),
             entered(compiling=True, inline=True, visited=visited, trace=trace, **self._here),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 
-from kuai.hybrid.leaves import is_traced
+from kuai.core.signature import children
+from kuai.hybrid.leaves import NUMBERS, is_traced
 from kuai.hybrid.trace import current
 
 
@@ -89,19 +90,36 @@ def _taken(value: Any, arrays: list[Any]) -> Any:
         arrays.append(value)
         return _SLOT
     if isinstance(value, Text):
-        return [_taken(part, arrays) for part in value.parts]
+        return _Joined([_taken(part, arrays) for part in value.parts])
     if isinstance(value, Formatted):
         return Formatted(_taken(value.array, arrays), value.conversion, value.spec)
-    if isinstance(value, (tuple, list)) and any(map(is_traced, value)):
-        return type(value)(_taken(part, arrays) for part in value)
-    return value
+    parts = None if isinstance(value, (str, *NUMBERS)) or value is None else children(value)
+    if parts is None or not any(map(is_traced, jax.tree.leaves(value))):
+        return value
+    return _Built(parts[1], [_taken(part, arrays) for part in parts[2]])
 
 
-def _told(value: Any, arrays: Any) -> Any:
+class _Joined:
+    """A text in parts."""
+
+    def __init__(self, parts: list[Any]) -> None:
+        self.parts = parts
+
+
+class _Built(_Joined):
+    """A container in parts."""
+
+    def __init__(self, rebuild: Callable[[list[Any]], Any], parts: list[Any]) -> None:
+        super().__init__(parts)
+        self.rebuild = rebuild
+
+
+def _told(value: Any, arrays: Iterator[Any]) -> Any:
     if value is _SLOT:
         return next(arrays)
     if isinstance(value, Formatted):
         return formatted(_told(value.array, arrays), value.conversion, value.spec)
-    if isinstance(value, list):
-        return "".join(str(_told(part, arrays)) for part in value)
-    return value
+    if not isinstance(value, _Joined):
+        return value
+    parts = [_told(part, arrays) for part in value.parts]
+    return value.rebuild(parts) if isinstance(value, _Built) else "".join(map(str, parts))

@@ -14,10 +14,10 @@ from __future__ import annotations
 import ast
 import inspect
 import types
-import weakref
 from typing import Any
 
 from kuai.hybrid.convert.build import HOOKS, PRIVATE, at, function
+from kuai.hybrid.convert.codes import Codes
 from kuai.hybrid.convert.expressions import UnsupportedError
 from kuai.hybrid.convert.scopes import GENERATORS, contains
 from kuai.hybrid.convert.source import (
@@ -46,16 +46,14 @@ class Conversion:
         self.problem = problem
 
 
-_conversions: weakref.WeakKeyDictionary[types.CodeType, Conversion] = weakref.WeakKeyDictionary()
+_conversions: Codes[Conversion] = Codes()
 
 
 def converted_code(original: types.FunctionType) -> Conversion:
     """The conversion of a function's code, made once."""
     code = original.__code__
     known = _conversions.get(code)
-    if known is None:
-        known = _conversions[code] = _convert(original)
-    return known
+    return _conversions.set(code, _convert(original)) if known is None else known
 
 
 def conversion_of(code: types.CodeType) -> Exception | None:
@@ -72,7 +70,7 @@ def _convert(original: types.FunctionType) -> Conversion:
         node = definition(original)
         return Conversion(_compiled(_rewritten(node, original), code))
     except (SourceError, UnsupportedError) as problem:
-        return Conversion(None, problem)
+        return Conversion(None, problem.with_traceback(None))  # it would keep the function alive
 
 
 def _rewritten(node: Definition, original: types.FunctionType) -> ast.FunctionDef:
@@ -109,7 +107,7 @@ def _renamed(code: types.CodeType, name: str, qualname: str) -> types.CodeType:
 def _trust(code: types.CodeType) -> None:
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType) and inner not in trusted:
-            trusted.add(inner)
+            trusted.set(inner, True)
             _trust(inner)
 
 

@@ -11,11 +11,11 @@ import copy
 import dis
 import linecache
 import types
-import weakref
 from dataclasses import dataclass
 from typing import Any
 
 from kuai.hybrid.convert import build
+from kuai.hybrid.convert.codes import Codes
 
 Definition = ast.FunctionDef | ast.Lambda
 
@@ -45,7 +45,7 @@ class File:
 _files: dict[str, File] = {}
 # Code of functions inside converted ones: it was compiled apart from its module, which the compiler
 # lets show in the instructions.
-trusted: weakref.WeakSet[types.CodeType] = weakref.WeakSet()
+trusted: Codes[bool] = Codes()
 
 
 def definition(function: types.FunctionType) -> Definition:
