@@ -67,7 +67,7 @@ def note_kinds(source: str) -> None:
 def check(source: str, folder: Path, gradient_of_every: int) -> None:
     """Compare what is new and steady, for all inputs.
 
-    Compiling a gradient takes several times a value's time, so only some programs have theirs taken.
+    Compiling a gradient takes several times a value's time, so only some have theirs taken.
     """
     assume(source not in done)
     forward = forward_of(source, folder)
