@@ -230,9 +230,9 @@ class Compiled:
 
     def _result(self, program: Program, arrays: Any, args: Any, kwargs: Any, fresh: bool) -> Any:
         if context.scope is not None:
-            return program.run(arrays, in_scope=True)
+            return program.run_in_scope(arrays)
         if any(isinstance(array, jax.core.Tracer) for array in arrays):
-            return program.run(arrays)  # in a raw transform: there are no values to compare
+            return program.run_in_scope(arrays)  # in a raw transform: there is nothing to compare
         verify = self.options.verify
         if verify == "always" or (verify != "never" and fresh):
             return verified(program, arrays, self._call, args, kwargs, verify, self._name)

@@ -92,10 +92,11 @@ class Effects:
         """The new values; what is reported adds up inside a transform."""
         writes = dict(zip(self.about.holders, self.written, strict=False))
         scope = context.scope
-        if scope is not None:
-            for holder in writes:
-                if isinstance(holder, Report):
-                    writes[holder] = scope.read(holder) + writes[holder]
+        for holder in [holder for holder in writes if isinstance(holder, Report)]:
+            if scope is not None:
+                writes[holder] = scope.read(holder) + writes[holder]
+            elif isinstance(writes[holder], jax.core.Tracer):
+                holder.leave(writes.pop(holder))
         return writes
 
 
@@ -118,6 +119,7 @@ class Program:
 
     Attributes:
         guards: what its traces read from outside.
+        special: whether it draws keys or prints.
         traces: the records of its traces, one for each shape of the arguments.
         specs: for each trace the shapes of what the jitted function was given.
         compile_s: seconds that the last first call took, tracing and compiling included.
@@ -135,6 +137,7 @@ class Program:
         self.draws = 0
         self.moved = False
         self.prints = False
+        self.special = False
         self.guards = Guards()
         self.traces: list[Trace] = []
         self._options = options
@@ -152,41 +155,37 @@ class Program:
         }
         self.jitted = jax.jit(self._traced)
 
-    def run(self, inputs: Any, in_scope: bool = False) -> Any:
-        """Run on the arrays of a call: the hot path, written flat.
-
-        Args:
-            inputs: a tuple of arrays.
-            in_scope: whether holders are read as they are bound in this thread.
-        """
-        if in_scope:
-            arrays: list[Any] = [holder.read() for holder in self.holders]
-        else:
-            arrays = [holder._array for holder in self.holders]
-        if self.draws:
-            return self._applied(self._with_keys(arrays, inputs))
+    def run(self, inputs: Any) -> Any:
+        """Run on a tuple of arrays, and let the effects happen: the hot path, written flat."""
+        if self.special:
+            return self._applied(self.run_pure(inputs))
         try:
-            result = self.jitted(arrays, None, inputs)
+            result = self.jitted([holder._array for holder in self.holders], None, inputs)
         except _NeedsKeysError:
-            self.draws = 1
-            return self._applied(self._with_keys(arrays, inputs))
-        if type(result) is Effects:
-            about = result.about
-            if about.only_trips and not (in_scope or self.prints):
-                self._trips = about, result.written  # no more than that: a loop should cost little
-                return result.arrays[0] if about.single else result.output()
-            return self._applied(result)
-        return self._applied(result) if self.prints else result
+            self.draws, self.special = 1, True
+            return self.run(inputs)
+        if type(result) is not Effects and not self.special:
+            return result
+        if type(result) is Effects and result.about.only_trips and not self.special:
+            self._trips = result.about, result.written  # no more: a loop should cost little
+            return result.arrays[0] if result.about.single else result.output()
+        return self._applied(result)
+
+    def run_in_scope(self, inputs: Any) -> Any:
+        """The same where holders are read as they are bound in this thread."""
+        return self._applied(self._result([holder.read() for holder in self.holders], inputs))
 
     def run_pure(self, inputs: Any) -> Any:
         """The same without the effects: a result, or `Effects` to apply."""
-        arrays: list[Any] = [holder._array for holder in self.holders]
+        return self._result([holder._array for holder in self.holders], inputs)
+
+    def _result(self, arrays: list[Any], inputs: Any) -> Any:
+        if self.draws:
+            return self._with_keys(arrays, inputs)
         try:
-            return (
-                self._with_keys(arrays, inputs) if self.draws else self.jitted(arrays, None, inputs)
-            )
+            return self.jitted(arrays, None, inputs)
         except _NeedsKeysError:
-            self.draws = 1
+            self.draws, self.special = 1, True
             return self._with_keys(arrays, inputs)
 
     def report(self) -> None:
@@ -274,6 +273,7 @@ class Program:
         trace.guards.check_unchanged()
         self.guards.merge(trace.guards)
         self.prints = self.prints or trace.prints
+        self.special = self.special or trace.prints
         trace.close()
         trace.guards = self.guards  # its own would keep alive what it met
         self.traces.append(trace)

@@ -41,6 +41,9 @@ class Report(State):
     def store(self, array: jax.Array, *, lent: bool = False) -> None:  # noqa: ARG002  # as Holder's
         self.value = array
 
+    def leave(self, array: jax.Array) -> None:
+        """Report from a raw transform, which brings nothing out. Trips are not missed."""
+
 
 class Trips(Report):
     """The trips that a loop made in the last call."""
@@ -66,6 +69,9 @@ class Check(Report):
         if int(array) > 0:
             raise self.failure()
 
+    def leave(self, array: jax.Array) -> None:
+        jax.debug.callback(self.store, array)
+
 
 def add(trace: Trace, make: Callable[[Staged], Report], staged: Staged, amount: jax.Array) -> None:
     """Add to a report of this trace, where the program stands.
@@ -86,6 +92,6 @@ def add(trace: Trace, make: Callable[[Staged], Report], staged: Staged, amount: 
     if report is None:
         report = trace.reports[staged] = make(staged)
     if context.scope is None:  # in a raw transform: nothing else brings a failed check out
-        jax.debug.callback(report.store, amount)
+        report.leave(amount)
     else:
         context.scope.write(report, report.read() + amount)
