@@ -26,6 +26,8 @@ INPUTS = [
 ]
 # `steady` leaves gains below 100 to float32's rounding; several hundred programs keep this.
 TOLERANCE: Any = {"rtol": 1e-5, "atol": 1e-5}
+# A gradient may gain 100 times float32's 6e-8 in each of some tens of operations.
+GRADIENT: Any = {"rtol": 1e-4, "atol": 1e-4}
 done: set[str] = set()
 
 drawing = settings(
@@ -97,14 +99,14 @@ def check_gradients(forward: Any) -> None:
     for inputs in INPUTS:
         with kuai.eager():
             expected = eager(*as_float32(inputs))
-        assert_close(expected, numpy_run.gradients(forward, *inputs))
-        assert_close(compiled(*as_float32(inputs)), expected)
+        assert_close(expected, numpy_run.gradients(forward, *inputs), GRADIENT)
+        assert_close(compiled(*as_float32(inputs)), expected, GRADIENT)
 
 
-def assert_close(got: Any, expected: Any) -> None:
+def assert_close(got: Any, expected: Any, tolerance: Any = TOLERANCE) -> None:
     for a, b in zip(got, expected, strict=True):
         assert np.shape(a) == np.shape(b)
-        np.testing.assert_allclose(a, b, **TOLERANCE)
+        np.testing.assert_allclose(a, b, **tolerance)
 
 
 @settings(drawing, max_examples=60)
