@@ -401,7 +401,7 @@ def test_explain_tells_everything():
 
 
 def test_a_function_that_was_never_compiled_is_no_subject():
-    with pytest.raises(ArgumentError, match="expected a block or what kuai"):
+    with pytest.raises(ArgumentError, match="expected a block, or what kuai"):
         kuai.explain(abs)
 
 
@@ -409,3 +409,15 @@ def test_a_condition_without_one_truth_value():
     net = kuai.hybrid(lambda x: x if x > 1 else -x)
     with pytest.raises(ConditionError, match=r"got an array of shape \(1, 2\); write .any\(\)"):
         net(X)
+
+
+def test_a_gradient_that_is_made_anew_each_step_is_compiled_too():
+    def loss(net, x):
+        return net(x).sum()
+
+    net, x = nn.Dense(2).initialize(sample=jnp.ones((1, 3))), jnp.ones((1, 3))
+    steps = [kuai.grad(loss)(net, x) for _ in range(3)]
+    assert len(kuai.explain(kuai.grad(loss)).signatures) == 1
+    assert kuai.explain(kuai.grad(loss, wrt=1)).signatures == ()
+    for path, gradient in steps[0].items():
+        np.testing.assert_allclose(steps[2][path], gradient, rtol=1e-6)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import types
+import weakref
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
@@ -64,18 +66,43 @@ def value_and_grad(
             "function itself, not its result"
         )
 
-    def differentiate(*args: Any, **kwargs: Any) -> Any:
-        return _differentiate(function, wrt, has_aux, args, kwargs)
-
-    name = f"the gradient of {getattr(function, '__qualname__', type(function).__name__)}"
-    compiling = Automatic(differentiate, name)
+    compiling = _compiling(function, wrt, has_aux)
 
     @functools.wraps(function, updated=())
     def transformed(*args: Any, **kwargs: Any) -> Any:
         with transform_mode():
             return compiling(*args, **kwargs)
 
+    transformed._kuai_automatic = compiling  # type: ignore[attr-defined]  # for kuai.explain
     return transformed
+
+
+def _compiling(function: Callable[..., Any], wrt: Any, has_aux: bool) -> Automatic:
+    """The gradient that compiles by itself: one for a function, however often it is asked for."""
+    kept = _kept(function)
+    key = type(wrt), wrt if isinstance(wrt, Hashable) else None, has_aux
+    if key not in kept or not isinstance(wrt, Hashable):
+
+        def differentiate(*args: Any, **kwargs: Any) -> Any:
+            return _differentiate(function, wrt, has_aux, args, kwargs)
+
+        name = f"the gradient of {getattr(function, '__qualname__', type(function).__name__)}"
+        kept[key] = Automatic(differentiate, name)
+    return kept[key]
+
+
+def _kept(function: Callable[..., Any]) -> dict[Any, Automatic]:
+    """The gradients of a function, which stand on it; `functools.wraps` may copy them elsewhere."""
+    if not isinstance(function, types.FunctionType):
+        return {}
+    owner, kept = function.__dict__.get(_GRADIENTS, (None, {}))
+    if owner is None or owner() is not function:
+        owner, kept = weakref.ref(function), {}
+        function.__dict__[_GRADIENTS] = owner, kept
+    return kept
+
+
+_GRADIENTS = "_kuai_gradients"
 
 
 def grad(
@@ -106,6 +133,7 @@ def grad(
         value, gradients = both(*args, **kwargs)
         return (gradients, value[1]) if has_aux else gradients
 
+    transformed._kuai_automatic = both._kuai_automatic  # type: ignore[attr-defined]  # as above
     return transformed
 
 

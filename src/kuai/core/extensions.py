@@ -65,16 +65,16 @@ class Automatic:
     def __init__(self, function: Callable[..., Any], name: str) -> None:
         self._function = function
         self._name = name
-        self._compiled: Callable[..., Any] | None = None
+        self.compiled: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not compiles_by_itself():
             return self._function(*args, **kwargs)
-        if self._compiled is None:
+        if self.compiled is None:
             compile_function = registered.compile_function
             assert compile_function is not None  # noqa: S101  # compiles_by_itself says so
-            self._compiled = compile_function(self._function, self._name)
-        return self._compiled(*args, **kwargs)
+            self.compiled = compile_function(self._function, self._name)
+        return self.compiled(*args, **kwargs)
 
 
 def auto_hybridize(active: bool = True) -> None:

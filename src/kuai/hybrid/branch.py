@@ -92,11 +92,10 @@ class _Pick:
     def array(self, side: int, outputs: Sequence[Any]) -> jax.Array:
         assert self.to is not None  # noqa: S101  # only arrays are asked
         leaf = self._sides[side]
-        if isinstance(leaf, Out):
-            return cast(outputs[leaf.place], self.to)
         if isinstance(leaf, Nothing):
             return jnp.zeros(self.to.shape, self.to.dtype)
-        return cast(leaf, self.to)
+        # Not weak: the transpose of lax.cond takes a weak and a strong zero for two structures.
+        return cast(outputs[leaf.place] if isinstance(leaf, Out) else leaf, self.to.strong)
 
 
 _Plan = tuple[Template, list[_Pick]]
@@ -214,7 +213,7 @@ def _run(condition: jax.Array, outputs: tuple[Outputs, Outputs], plan: list[_Pla
 
     arrays = iter(jax.lax.cond(condition, side(0), side(1)))
     return [
-        template.join([next(arrays) if p.to is not None else p.static for p in leaves])
+        template.join([p.static if p.to is None else cast(next(arrays), p.to) for p in leaves])
         for template, leaves in plan
     ]
 

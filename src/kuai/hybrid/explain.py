@@ -177,5 +177,8 @@ def _placed(kind: str, where: Where, trips: int | None) -> Staged:
 
 def compiled_of(function: Any) -> Compiled | None:
     """The cache behind a function of `kuai.hybrid`, or behind a block's call."""
-    call = getattr(function, "_kuai_compiled", None) or getattr(function, "__self__", None)
+    automatic = getattr(function, "_kuai_automatic", None)
+    if automatic is not None:
+        function = automatic.compiled
+    call = getattr(function, "_kuai_compiled", None) or getattr(function, "__self__", function)
     return call if isinstance(call, Compiled) else None

@@ -64,7 +64,7 @@ def explain(function: Any) -> Explanation:
     """Tell how a block or a function of `kuai.hybrid` runs: what was compiled, and why.
 
     Args:
-        function: a block, or what `kuai.hybrid` returned.
+        function: a block, or what `kuai.hybrid`, `kuai.grad` or `kuai.value_and_grad` returned.
 
     Returns:
         An object that prints: every compiled signature with its branches and loops, the trips they
@@ -89,9 +89,10 @@ def explain(function: Any) -> Explanation:
     if isinstance(function, Node):
         return function.explain()  # type: ignore[attr-defined]  # a Block
     compiled = compiled_of(function)
-    if compiled is None:
+    if compiled is None and not hasattr(function, "_kuai_automatic"):
         raise ArgumentError(
-            "kuai.explain: expected a block or what kuai.hybrid returned, got "
+            "kuai.explain: expected a block, or what kuai.hybrid or kuai.grad returned, got "
             f"{type(function).__name__}"
         )
-    return explanation(compiled, getattr(function, "__qualname__", "function"), "hybridized")
+    setting = "auto" if hasattr(function, "_kuai_automatic") else "hybridized"
+    return explanation(compiled, getattr(function, "__qualname__", "function"), setting)

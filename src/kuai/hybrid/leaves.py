@@ -85,6 +85,11 @@ class Type:
     __hash__ = None  # type: ignore[assignment]  # compared, never looked up
 
     @property
+    def strong(self) -> Type:
+        """The same, not weak."""
+        return Type(self.shape, self.dtype, False)
+
+    @property
     def extended(self) -> bool:
         """Whether it is a random key or the like."""
         return bool(jnp.issubdtype(self.dtype, jax.dtypes.extended))
