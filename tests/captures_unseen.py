@@ -302,6 +302,12 @@ def global_that_hides_a_builtin():
 
 
 @capture
+def globals_by_name():
+    set_factor(2.0)
+    return Capture(lambda x: x * globals()["factor"], lambda: set_factor(3.0))
+
+
+@capture
 def keywords_of_a_partial():
     multiply = functools.partial(lambda x, by: x * by, by=2.0)
     return Capture(lambda x: multiply(x), lambda: multiply.keywords.__setitem__("by", 3.0))

@@ -122,3 +122,62 @@ def test_a_change_of_structure_beside_running_calls():
     seen = set().union(*together(lambda i: change(i) if i == 0 else call(i), 4))
     assert seen <= {4.0, 8.0, 12.0, 16.0}
     assert float(net(x)[0, 0]) == 16.0
+
+
+class Halving(kuai.Block):
+    """A dense layer and a loop whose trips depend on the row."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Dense(3)
+
+    def forward(self, x):
+        x = self.dense(x)
+        while jnp.abs(x).sum() > 1:
+            x = x / 2
+        return x
+
+
+def test_a_loop_in_many_threads_while_others_trace():
+    callers, tracers, calls = 32, 8, 1000
+    net = Halving().initialize(seed=0, sample=jnp.ones((1, 4)))
+    rows = jnp.asarray(np.random.default_rng(0).normal(size=(callers, 1, 4)) * 50, jnp.float32)
+    others = [jnp.full((2 + i, 4), 50.0) for i in range(tracers)]
+    with kuai.eager():
+        expected = [np.asarray(net(x)) for x in (*rows, *others)]
+    net.hybridize()
+
+    def work(index):
+        if index >= callers:
+            return [net(others[index - callers])]
+        return [net(rows[index]) for _ in range(calls)][:: calls // 10]
+
+    found = together(work, callers + tracers)
+    for outputs, right in zip(found, expected, strict=True):
+        for output in outputs:
+            np.testing.assert_allclose(output, right, rtol=1e-5, atol=1e-7)
+    told = net.explain()
+    assert len(told.compilations) == 1
+    assert sorted(s.arguments for s in told.signatures) == sorted(
+        f"float32[{rows}, 4]" for rows in range(1, 2 + tracers)
+    )
+
+
+def test_values_from_outside_that_change_beside_running_calls():
+    """Each call sees one of the values that there were, and the last call the last one."""
+    values = {"scale": 1.0}
+    scaled = kuai.hybrid(lambda x: x * values["scale"])
+    x = jnp.ones(2)
+    scaled(x)
+
+    def work(index):
+        if index == 0:
+            for _ in range(20):
+                values["scale"] = 3.0 - values["scale"]  # 1.0 or 2.0, each time another object
+            return []
+        return [float(scaled(x)[0]) for _ in range(200)]
+
+    found = together(work, 8)
+    assert {value for outputs in found for value in outputs} <= {1.0, 2.0}
+    assert float(scaled(x)[0]) == values["scale"]
+    assert len(kuai.explain(scaled).compilations) <= 2

@@ -105,3 +105,20 @@ def test_low_precision_gradients_keep_their_dtype():
     y, backward = net.vjp(X.astype(jnp.bfloat16))
     dparams, dx = backward(jnp.ones(y.shape))
     assert {dx.dtype, *(g.dtype for g in dparams.values())} == {jnp.dtype(jnp.bfloat16)}
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_backward_function_of_a_loop(told):
+    class Halving(kuai.Block):
+        def forward(self, x):
+            while x.sum() > 1:
+                x = x / 2
+            return x
+
+    net, x = Halving(), jnp.array([3.0, 4.0])
+    if told:
+        net.hybridize()
+    for _ in range(3):  # by itself: plain, compiled and compared, from the cache
+        output, backward = net.vjp(x)
+        np.testing.assert_array_equal(output, x / 8)
+        np.testing.assert_array_equal(backward(jnp.ones(2))[1], [0.125, 0.125])

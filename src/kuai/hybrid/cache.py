@@ -241,6 +241,8 @@ class Compiled:
     def _count(self, template: Template, reason: str) -> None:
         """Note a compilation; too many of one signature are told."""
         self.compilations.append(reason)
+        if len(self._counts) >= _SEEN:
+            self._counts.clear()
         self._counts[template] = self._counts.get(template, 0) + 1
         if self._counts[template] != _STORM:
             return
@@ -254,6 +256,7 @@ class Compiled:
             warnings.warn(f"{self._name}: {told}", HybridizeWarning, stacklevel=users_level())
 
     def _roots(self, nodes: list[Node]) -> list[Node]:
+        self._known = [ref for ref in self._known if ref() is not None]
         known = [root for ref in self._known if (root := ref()) is not None]
         return list({id(node): node for node in [*nodes, *known]}.values())
 
@@ -290,6 +293,7 @@ class Compiled:
     def _structure(self, roots: list[Node]) -> Structure:
         """The structure that the blocks have now, with what was compiled for it before."""
         holders, tokens = fingerprint(tuple(roots))
+        self._loose = [ref for ref in self._loose if ref() is not None]
         loose = {h: ref for ref in self._loose if (h := ref()) is not None and h not in holders}
         holders += loose
         tokens += loose.values()

@@ -170,6 +170,8 @@ def item(container: Any, index: Any, where: Where) -> Any:
             f"{told_place(where)}os.environ is read in a compiled forward, where it would be read "
             "once, while compiling; read it in __init__ or pass its value as an argument"
         )
+    if trace is not None and type(container) is dict and "__builtins__" in container:
+        trace.guards.name(container, "global ", index)  # what `globals()` gave
     getter = inspect.getattr_static(type(container), "__getitem__", None)
     if trace is not None and isinstance(getter, types.FunctionType):
         return follow(getter)(container, index)
