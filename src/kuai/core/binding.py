@@ -207,7 +207,7 @@ class _Apply:
         paths = {holder: path for path, holder in self._holders.items()}
         for holder, value in writes.items():
             if holder.anew:
-                jax.debug.callback(holder.store, value)
+                holder.leave(value)  # type: ignore[attr-defined]  # it is a report
             if isinstance(holder, Parameter):
                 raise TransformError(
                     f"{type(self._block).__name__}: forward assigns to the parameter "
