@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import linecache
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
-from sybil import Sybil
+from sybil import Document, Region, Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 GOLDENS = Path(__file__).parent / "tests" / "goldens"
@@ -53,8 +55,22 @@ def names_for_examples() -> dict[str, Any]:
     return {"jax": jax, "jnp": jnp, "kuai": kuai, "nn": nn, "np": np}
 
 
+_CODE = re.compile(r"^```python\n(?!>>>)(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def source_for_conversion(document: Document) -> tuple[Region, ...]:
+    """Let linecache have a page's code at the page's lines: kuai converts a forward from there."""
+    text = ""
+    for block in _CODE.finditer(document.text):
+        lines_before = document.text.count("\n", 0, block.start(1))
+        text += "\n" * (lines_before - text.count("\n")) + block[1]
+    lines = text.splitlines(keepends=True)
+    linecache.cache[document.path] = len(text), None, lines, document.path
+    return ()
+
+
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()],
+    parsers=[source_for_conversion, PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "CONTRIBUTING.md", "docs/*.md", "docs/**/*.md"],
     setup=lambda namespace: namespace.update(names_for_examples()),
 ).pytest()

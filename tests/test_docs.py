@@ -13,6 +13,8 @@ import kuai
 from benchmarks import table
 from kuai.cli import program, runs
 from kuai.cli.command import COMMON
+from tests.forwards import CASES
+from tests.forwards import table as forwards
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -50,6 +52,24 @@ def test_the_table_has_a_row_for_each_peer(tmp_path):
 
 def test_without_figures_the_table_says_so(tmp_path):
     assert table.markdown(tmp_path / "none.json") == table.NONE
+
+
+@pytest.mark.parametrize("name", ["working", "refused"])
+def test_the_page_of_what_compiles_shows_the_suite_of_forwards(name):
+    shown = forwards.parts(text_of("docs/what-compiles.md"), name)[1]
+    assert shown == getattr(forwards, name)(), "renew it: python -m tests.forwards.table --write"
+
+
+def test_a_remedy_is_the_last_part_of_a_message():
+    [branch] = [case for case in CASES if case.name == "refused_branches.shapes_differ"]
+    [item] = [case for case in CASES if case.name == "refused_values.array_item"]
+    remedy = "give both branches the same shape, structure and kind"
+    assert forwards.told(branch) == ("`BranchError`", remedy)
+    assert forwards.told(item) == ("`TypeError`", forwards.PLAIN)
+
+
+def test_a_table_of_forwards_shows_markdown_as_it_is():
+    assert forwards._escaped("*args | x_1[0] `a*b`") == r"\*args \| x\_1\[0\] `a*b`"
 
 
 @every_page

@@ -245,7 +245,10 @@ def or_(a: Any, b: Thunk, where: Where) -> Any:
 
 
 def _decided(a: Any, b: Thunk, where: Where, short: bool) -> Any:
-    """`and` and `or` on arrays: both sides are evaluated where that cannot be told apart."""
+    """`and` and `or` on arrays: both sides are evaluated where that cannot be told apart.
+
+    Of truth values it cannot; a number has a gradient, which may be NaN on the side not taken.
+    """
     test = truth(a, where)
     if current() is None:
         return (a or b()) if short else (a and b())
@@ -256,24 +259,25 @@ def _decided(a: Any, b: Thunk, where: Where, short: bool) -> Any:
 
     region = Region(lambda: (box[0],), put, ["the operand"], where)
     staged = region.stage(lambda: put([b()]), region.values(), closed=True)
-    leaf = staged.leaves[0] if staged is not None else []
-    if len(leaf) == 1 and staged is not None and not _has_loop(staged.jaxpr.jaxpr):
-        return _both_sides(a, test, leaf[0], staged, short, where)
+    leaf = staged.leaves[0][0] if staged is not None and len(staged.leaves[0]) == 1 else None
+    if staged is not None and isinstance(leaf, bool) and not _has_loop(staged.jaxpr.jaxpr):
+        return _with_constant(a, test, leaf, short)
+    if staged is not None and isinstance(leaf, Out) and _is_cheap_truth(a, leaf, staged):
+        other = truth(staged.run(())[leaf.place], where)
+        return jnp.logical_or(test, other) if short else jnp.logical_and(test, other)
     return choose(test, (lambda: a) if short else b, b if short else (lambda: a), where)
 
 
-def _both_sides(
-    a: Any, test: jax.Array, leaf: Any, staged: Outputs, short: bool, where: Where
-) -> Any:
-    other = staged.run(())[leaf.place] if isinstance(leaf, Out) else leaf
-    if isinstance(leaf, bool):
-        if leaf is not short:  # `a and True`, `a or False`
-            return a
-        return jnp.logical_or(test, True) if short else jnp.logical_and(test, False)
-    if type_of(other).dtype == jnp.bool_ and type_of(a).dtype == jnp.bool_:
-        combine = jnp.logical_or if short else jnp.logical_and
-        return combine(test, truth(other, where))
-    return choose(test, lambda: a if short else other, lambda: other if short else a, where)
+def _with_constant(a: Any, test: jax.Array, constant: bool, short: bool) -> Any:
+    if constant is not short:  # `a and True`, `a or False`
+        return a
+    return jnp.logical_or(test, True) if short else jnp.logical_and(test, False)
+
+
+def _is_cheap_truth(a: Any, leaf: Out, staged: Outputs) -> bool:
+    """Whether both operands are truth values, and the second takes a few operations."""
+    truths = leaf.aval.dtype == jnp.bool_ and a.dtype == jnp.bool_
+    return truths and not _has_loop(staged.jaxpr.jaxpr)
 
 
 def _has_loop(jaxpr: Any) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import contextvars
+import copy
+import dataclasses
 import datetime
 import functools
 import operator
@@ -12,10 +15,10 @@ import secrets
 import time
 import types
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -25,8 +28,9 @@ from kuai.hybrid.branch import and_, not_, or_, truth
 from kuai.hybrid.following import follow
 from kuai.hybrid.iteration import Stepped, enumerate_, range_, reversed_, zip_
 from kuai.hybrid.leaves import is_array, is_traced
-from kuai.hybrid.places import Where, told_place
-from kuai.hybrid.reads import attribute, changing
+from kuai.hybrid.objects import is_plain
+from kuai.hybrid.places import Where, is_library_file, told_place
+from kuai.hybrid.reads import attribute, changing, consuming, escaping, setting
 from kuai.hybrid.text import Text, print_
 from kuai.hybrid.trace import Trace, current
 from kuai.hybrid.undefined import used
@@ -49,8 +53,13 @@ _CHANGING = frozenset(
         "difference_update",
         "intersection_update",
         "symmetric_difference_update",
+        "appendleft",
+        "extendleft",
+        "popleft",
+        "rotate",
     ]
 )
+_ABSENT = object()
 _COPYING = frozenset(["copy", "split", "tolist", "fromkeys"])
 
 
@@ -61,14 +70,35 @@ def call(where: Where, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         return used(function)(*args, **kwargs)
     replaced = _replacement(function)
     if replaced is not None:
-        return replaced(where, *args, **kwargs)
+        return _iterator_made(trace, replaced(where, *args, **kwargs))
     _check(function, where)
+    target = follow(used(function))
+    if target is function or isinstance(function, functools.partial):
+        _note_given(function, args, kwargs, where)
     if _takes_functions(function):
         args = tuple(map(_followed_argument, args))
         kwargs = {name: _followed_argument(value) for name, value in kwargs.items()}
-    result = follow(used(function))(*args, **kwargs)
+    result = target(*args, **kwargs)
     if _makes(function, result):
         _note_made(trace, result, args, kwargs)
+    trace.watch(result)
+    return _iterator_made(trace, result)
+
+
+def _note_given(function: Any, args: Any, kwargs: Any, where: Where) -> None:
+    """What code that is not converted can see."""
+    owner = getattr(function, "__self__", None)
+    for value in (*args, *kwargs.values(), owner):
+        consuming(value, where)
+    escaping(function, *args, *kwargs.values(), owner)
+    if isinstance(function, functools.partial) and (trace := current()) is not None:
+        trace.guards.value(function.keywords, "the keywords of a partial function")
+
+
+def _iterator_made(trace: Trace, result: Any) -> Any:
+    """An iterator that comes out of a call was made by it."""
+    if hasattr(type(result), "__next__") and not trace.is_made_here(result):
+        trace.made(result)
     return result
 
 
@@ -84,9 +114,18 @@ def _note_made(trace: Trace, result: Any, args: Any, kwargs: Any) -> None:
 def _makes(function: Any, result: Any) -> bool:
     """Whether the result is a container or an object that this call made."""
     if isinstance(function, type):
-        return not is_array(result) and not isinstance(result, Node)
+        own = not _is_users_function(function.__new__)
+        return own and not is_array(result) and not isinstance(result, Node)
+    if function in (copy.copy, copy.deepcopy, dataclasses.replace):
+        return is_plain(result)
     copies = function is sorted or getattr(function, "__name__", None) in _COPYING
     return copies and isinstance(result, (list, dict, set))
+
+
+def _is_users_function(function: Any) -> bool:
+    """Whether it is written in a file of the user's: it may give an object made before."""
+    code = getattr(function, "__code__", None)
+    return code is not None and not is_library_file(code.co_filename)
 
 
 def _takes_functions(function: Any) -> bool:
@@ -111,7 +150,7 @@ def _followed_argument(value: Any) -> Any:
 
 def _check(function: Any, where: Where) -> None:
     owner = getattr(function, "__self__", None)
-    if isinstance(owner, (list, dict, set)) and function.__name__ in _CHANGING:
+    if isinstance(owner, (list, dict, set, deque)) and function.__name__ in _CHANGING:
         changing(owner, where, f"{function.__name__}()")
     if _is_impure(function, owner):
         raise ImpureCallError(
@@ -125,6 +164,8 @@ def _check(function: Any, where: Where) -> None:
 
 def _is_impure(function: Any, owner: Any) -> bool:
     if isinstance(owner, (random.Random, np.random.Generator, np.random.RandomState)):
+        return True
+    if owner is os.environ or isinstance(owner, contextvars.ContextVar):
         return True
     if isinstance(owner, type) and issubclass(owner, datetime.date):
         return function.__name__ in ("now", "today", "utcnow")
@@ -181,17 +222,20 @@ def _unplaced(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda _, *args, **kwargs: function(*args, **kwargs)
 
 
-def _extreme(kind: Callable[..., Any], array: Callable[..., Any]) -> Callable[..., Any]:
-    """`max` and `min`: of scalars, some of them arrays, by the array's operation."""
+def _extreme(kind: Callable[..., Any], wins: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """`max` and `min` of scalars, some of them arrays: the first of equal ones, as in Python."""
+
+    def pick(a: Any, b: Any) -> Any:
+        return jnp.where(wins(b, a), b, a) if is_traced(a) or is_traced(b) else kind(a, b)
 
     def choose(where: Where, *args: Any, **kwargs: Any) -> Any:
         values = args if len(args) > 1 else tuple(used(args[0]))
         if kwargs or not any(map(is_traced, values)):
-            return kind(*args, **kwargs)
+            return kind(*args, **kwargs) if len(args) > 1 else kind(values, **kwargs)
         for value in values:
             if jnp.ndim(value):
                 truth(value, where)
-        return functools.reduce(array, values)
+        return functools.reduce(pick, values)
 
     return choose
 
@@ -220,22 +264,62 @@ def _truth(value: Any, where: Where) -> Any:
 
 def _isinstance(where: Where, value: Any, kinds: Any) -> bool:
     """A number that a loop carries is an array here and a number in plain Python."""
-    numbers = (int, float, bool, complex)
-    wanted = kinds if isinstance(kinds, tuple) else (kinds,)
-    weak = is_traced(used(value)) and value.weak_type and value.ndim == 0
-    if weak and any(kind in numbers or kind is jax.Array for kind in wanted):
-        raise ValueNeededError(
-            f"{told_place(where)}isinstance() of a number that a compiled program holds as an "
-            "array would differ from plain Python; decide by an argument that is an int or bool, "
-            "or drop the test"
-        )
-    return isinstance(value, kinds)
+    answer = isinstance(used(value), kinds)
+    if _is_number_here(value) and isinstance(_number(value), kinds) != answer:
+        _number_asked("isinstance()", where)
+    return answer
+
+
+def _type(where: Where, *args: Any, **kwargs: Any) -> Any:
+    if len(args) == 1 and _is_number_here(args[0]):
+        _number_asked("type()", where)
+    return type(*args, **kwargs)
+
+
+def _is_number_here(value: Any) -> bool:
+    return is_traced(value) and value.ndim == 0 and bool(value.weak_type)
+
+
+def _number(value: Any) -> Any:
+    """A Python number of the kind of an array."""
+    return np.zeros((), value.dtype).item()
+
+
+def _number_asked(what: str, where: Where) -> None:
+    raise ValueNeededError(
+        f"{told_place(where)}{what} of a number that a compiled program holds as an array would "
+        "differ from plain Python; decide by an argument that is an int or bool, or drop the test"
+    )
 
 
 def _getattr(_: Where, owner: Any, name: str, *default: Any) -> Any:
-    if default and not hasattr(owner, name):
+    if not default:
+        return attribute(owner, name)
+    try:
+        return attribute(owner, name)
+    except AttributeError:
         return default[0]
-    return attribute(owner, name)
+
+
+def _hasattr(where: Where, owner: Any, name: str) -> bool:
+    if _is_number_here(owner) and hasattr(_number(owner), name) != hasattr(owner, name):
+        _number_asked("hasattr()", where)
+    return _getattr(where, owner, name, _ABSENT) is not _ABSENT
+
+
+def _setattr(where: Where, owner: Any, name: str, value: Any) -> None:
+    setting(owner, name, where)
+    setattr(owner, name, value)
+
+
+def _delattr(where: Where, owner: Any, name: str) -> None:
+    setting(owner, name, where)
+    delattr(owner, name)
+
+
+def _next(where: Where, iterator: Any, *default: Any) -> Any:
+    consuming(iterator, where)
+    return next(iterator, *default)
 
 
 def _map(_: Where, function: Any, *iterables: Any) -> Any:
@@ -264,11 +348,16 @@ _BUILTINS: dict[Any, Callable[..., Any]] = {
     enumerate: _unplaced(enumerate_),
     zip: _unplaced(zip_),
     reversed: _unplaced(reversed_),
-    max: _extreme(max, jnp.maximum),
-    min: _extreme(min, jnp.minimum),
+    max: _extreme(max, operator.gt),
+    min: _extreme(min, operator.lt),
     all: _all,
     any: _any,
     isinstance: _isinstance,
+    type: _type,
+    hasattr: _hasattr,
+    setattr: _setattr,
+    delattr: _delattr,
+    next: _next,
     getattr: _getattr,
     map: _map,
     filter: _filter,
@@ -288,8 +377,9 @@ def decide(value: Any, where: Where) -> Any:
     return used(value)
 
 
-def iterate(iterable: Any, _: Where) -> Any:
+def iterate(iterable: Any, where: Where) -> Any:
     """What a comprehension runs over."""
+    consuming(iterable, where)
     return used(iterable)
 
 

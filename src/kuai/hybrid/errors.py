@@ -19,8 +19,7 @@ from kuai.errors import (
     ValueNeededError,
 )
 from kuai.hybrid.convert import conversion_of
-from kuai.hybrid.following import is_library_file
-from kuai.hybrid.places import told_place
+from kuai.hybrid.places import is_library_file, told_place
 
 _PACKAGE = str(Path(__file__).parents[1])
 UNCOMPILABLE = (*CONCRETIZATION, jax.errors.UnexpectedTracerError)

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
-import sysconfig
 import types
 import weakref
-from pathlib import Path
 from typing import Any
 
 from kuai.core.tree import Node
 from kuai.hybrid.convert import bound, converted_code
+from kuai.hybrid.places import is_library_file
 from kuai.hybrid.trace import current
 
-_HERE = str(Path(__file__).parents[1]) + os.sep
-_PATHS = ("stdlib", "platstdlib", "purelib", "platlib")
-_INSTALLED = {sysconfig.get_path(name) + os.sep for name in _PATHS}
 _converted: weakref.WeakSet[Any] = weakref.WeakSet()  # functions made by conversion
 _KEPT = "_kuai_conversion"  # on a function: (weak reference to it, its conversion)
-
-
-@functools.cache
-def is_library_file(filename: str) -> bool:
-    """Whether code of this file is left alone: installed packages, Python itself, kuai."""
-    if filename.startswith("<frozen") or "site-packages" in filename:
-        return True
-    return filename.startswith((_HERE, *_INSTALLED))
 
 
 def is_followed(function: types.FunctionType) -> bool:
@@ -78,6 +65,7 @@ def _followed(function: types.FunctionType) -> Any:
     trace.guards.function(function)
     conversion = converted_code(function)
     if conversion.code is None:
+        trace.guards.escapes(function)
         return function
     return _bound(function, conversion.code, trace.hooks)
 
@@ -85,7 +73,16 @@ def _followed(function: types.FunctionType) -> Any:
 def _bound(function: types.FunctionType, code: types.CodeType, hooks: Any) -> Any:
     """The converted function; the same object for the same function, as caches of JAX need it."""
     original, new = function.__dict__.get(_KEPT, (None, None))  # functools.wraps may have copied it
-    if original is None or original() is not function or new.__code__ is not code:
+    if original is None or original() is not function or not _is_current(new, function, code):
         new = converted(bound(function, code, hooks))
         function.__dict__[_KEPT] = weakref.ref(function), new
     return new
+
+
+def _is_current(new: types.FunctionType, function: types.FunctionType, code: Any) -> bool:
+    """Whether a conversion still has the code and the defaults of the original."""
+    return (
+        new.__code__ is code
+        and new.__defaults__ is function.__defaults__
+        and new.__kwdefaults__ is function.__kwdefaults__
+    )

@@ -20,7 +20,18 @@ from kuai.hybrid.following import converted, follow
 from kuai.hybrid.guards import Guards
 from kuai.hybrid.leaves import is_traced
 from kuai.hybrid.places import Where, told_place
-from kuai.hybrid.reads import attribute, changing, item, made, outside, rebinding, setting
+from kuai.hybrid.reads import (
+    attribute,
+    changing,
+    escaping,
+    imported,
+    item,
+    made,
+    matched,
+    outside,
+    rebinding,
+    setting,
+)
 from kuai.hybrid.repeat import each, repeat
 from kuai.hybrid.text import joined_text
 from kuai.hybrid.trace import Options, Staged, Trace, current
@@ -68,8 +79,14 @@ def final(result: Any, done: Any, total: bool, where: Where) -> Any:
     return used(result)
 
 
-def _unplaced(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Where], Any]:
-    return lambda a, b, _: compare(a, b)
+def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Where], Any]:
+    """A comparison, which may be a method of a user's class."""
+
+    def run(a: Any, b: Any, _: Where) -> Any:
+        escaping(a, b)
+        return compare(a, b)
+
+    return run
 
 
 _OPERATORS: dict[str, Callable[[Any, Any, Where], Any]] = {
@@ -78,7 +95,7 @@ _OPERATORS: dict[str, Callable[[Any, Any, Where], Any]] = {
     "In": in_,
     "NotIn": not_in,
     **{
-        name: _unplaced(compare)
+        name: _compared(compare)
         for name, compare in {
             "Lt": operator.lt,
             "LtE": operator.le,
@@ -103,6 +120,11 @@ def chain(left: Any, first: str, right: Any, *rest: Any) -> Any:
         return chain(right, name, value(), *others, where)
 
     return and_(result, later, where)
+
+
+def compare(kind: str, a: Any, b: Any, where: Where) -> Any:
+    """`a < b` and the like."""
+    return _OPERATORS[kind](a, b, where)
 
 
 def check(test: Any, message: Thunk, where: Where) -> None:
@@ -153,19 +175,18 @@ HOOKS = types.SimpleNamespace(
     changing=changing,
     check=check,
     choose=choose,
+    compare=compare,
     converted=converted,
     decide=decide,
     each=each,
     final=final,
-    in_=in_,
-    is_=is_,
-    is_not=is_not,
+    imported=imported,
     item=item,
     iterate=iterate,
     joined_text=joined_text,
     made=made,
+    matched=matched,
     not_=not_,
-    not_in=not_in,
     nothing=nothing,
     or_=or_,
     outside=outside,
@@ -180,4 +201,7 @@ HOOKS = types.SimpleNamespace(
 
 def new_trace(options: Options) -> Trace:
     """What a trace that begins now records in."""
-    return Trace(options, Guards(), follow, HOOKS)
+    guards = Guards()
+    trace = Trace(options, guards, follow, HOOKS)
+    guards.made_here = trace.is_made_here
+    return trace

@@ -230,9 +230,12 @@ class Program:
         stream = _stream(ticket)
         visited: dict[int, Node] = {}
         trace = new_trace(self._options)
-        with entered(compiling=True, inline=True, visited=visited, trace=trace, **self._here):
+        with (
+            trace.guards.restoring(),
+            entered(compiling=True, inline=True, visited=visited, trace=trace, **self._here),
+        ):
             output, writes = bound_call(
-                lambda: follow(self._call)(*args, **kwargs),
+                lambda: trace.at_home(follow(self._call))(*args, **kwargs),
                 dict(zip(self.holders, arrays, strict=True)),
                 stream=stream,
                 missing=lambda holder: _unforeseen(holder, self._known),

@@ -155,6 +155,7 @@ class Region:
         scope = Scope(dict(zip(self._holders, holders, strict=True)))
         drawing = stream.starting_at(count[0] if count else stream.count()) if stream else None
         self._check_depth()
+        known = self.trace.snapshot()
         with scoped(scope), self.trace.deeper(), drawing or nullcontext():
             try:
                 self._put(variables)
@@ -165,6 +166,7 @@ class Region:
                 leaves, templates = self._leaves([] if more else self.values())
             finally:
                 self._restore(*before)
+        known.check(self.where)
         return leaves, templates, more
 
     def _leaves(self, values: list[Any]) -> tuple[list[list[Any]], list[Template]]:

@@ -17,6 +17,7 @@ from kuai.hybrid.carry import Carry, carried
 from kuai.hybrid.iteration import Stepped, stepped
 from kuai.hybrid.leaves import is_traced
 from kuai.hybrid.places import Where, told_place
+from kuai.hybrid.reads import consuming
 from kuai.hybrid.region import Get, Outputs, Put, Region
 from kuai.hybrid.trace import Staged, Trace, current
 from kuai.hybrid.undefined import used
@@ -96,6 +97,7 @@ def _each_staged_if_possible(
 def _each_in_python(
     iterable: Any, go: Thunk | None, body: Any, variables: Variables, where: Where
 ) -> None:
+    consuming(iterable, where)
     for trips, element in enumerate(used(iterable)):
         on = True if go is None else go()
         if is_traced(on):

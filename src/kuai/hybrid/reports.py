@@ -15,6 +15,8 @@ import numpy as np
 
 from kuai.core.context import context
 from kuai.core.parameter import State
+from kuai.errors import HybridizeError
+from kuai.hybrid.places import told_place
 from kuai.hybrid.trace import Staged, Trace
 
 
@@ -67,7 +69,20 @@ class Check(Report):
 
 
 def add(trace: Trace, make: Callable[[Staged], Report], staged: Staged, amount: jax.Array) -> None:
-    """Add to a report of this trace, where the program stands."""
+    """Add to a report of this trace, where the program stands.
+
+    Raises:
+        HybridizeError: it stands in a function that JAX was given, and is a check: nothing that
+            happens in there comes out beside its results.
+    """
+    if trace.in_function_of_jax():
+        if make is not Trips:
+            raise HybridizeError(
+                f"{told_place(staged.where)}a check ({staged.kind}) stands in a function given to "
+                "JAX (scan, vmap, checkpoint, jit ...), which cannot tell that it failed; return "
+                "the condition and assert it outside, or write the loop in Python"
+            )
+        return
     report = trace.reports.get(staged)
     if report is None:
         report = trace.reports[staged] = make(staged)

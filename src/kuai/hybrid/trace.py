@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kuai.core.context import context
+from kuai.hybrid.objects import attributes_of
 from kuai.hybrid.places import Where
 from kuai.hybrid.undefined import Undefined
+from kuai.hybrid.upstream import level
+from kuai.hybrid.watching import Snapshot, is_changeable
 
 DEEPEST = 16  # branches and loops on arrays inside one another
 
@@ -58,6 +61,7 @@ class Trace:
         depth: of branches and loops on arrays.
         bound: trips that `kuai.bounded` promises.
         prints: whether the program prints.
+        home: (scope, level of JAX) of the program or region that is traced now.
     """
 
     options: Options
@@ -70,7 +74,9 @@ class Trace:
     depth: int = 0
     bound: int | None = None
     prints: bool = False
+    home: tuple[Any, Any] = (None, None)
     _made: dict[int, tuple[Any, int]] = field(default_factory=dict)
+    _watched: dict[int, Any] = field(default_factory=dict)
 
     def fresh(self) -> Trace:
         """Another trace with the same guards, for what is traced later."""
@@ -79,12 +85,23 @@ class Trace:
     def close(self) -> None:
         """Let go of everything that holds tracers."""
         self._made.clear()
+        self._watched.clear()
         self.attributes.clear()
 
     def made(self, value: Any) -> Any:
         """Note that a container or object was made here, at this depth."""
         self._made[id(value)] = value, self.depth
         return value
+
+    def watch(self, value: Any) -> None:
+        """Note a container or object that a branch or loop must leave as it is."""
+        if id(value) not in self._watched and is_changeable(value):
+            self._watched[id(value)] = value
+
+    def snapshot(self) -> Snapshot:
+        """What containers and objects hold before a branch or loop."""
+        made = [v for v, _ in self._made.values() if is_changeable(v)]
+        return Snapshot([*made, *self._watched.values()])
 
     def is_made_here(self, value: Any) -> bool:
         return id(value) in self._made
@@ -101,11 +118,25 @@ class Trace:
 
     @contextmanager
     def deeper(self) -> Iterator[None]:
+        """Inside the scope of a branch or loop."""
+        outer = self.home
         self.depth += 1
+        self.home = context.scope, level()
         try:
             yield
         finally:
             self.depth -= 1
+            self.home = outer
+
+    def at_home(self, function: Any) -> Any:
+        """A function, now that the scope of the program is there."""
+        self.home = context.scope, level()
+        return function
+
+    def in_function_of_jax(self) -> bool:
+        """Whether what is traced now is a function that a `scan`, `vmap` or the like was given."""
+        scope, home = self.home
+        return scope is not None and context.scope is scope and level() is not home
 
 
 def read_attribute(owner: Any, name: str) -> Any:
@@ -115,16 +146,16 @@ def read_attribute(owner: Any, name: str) -> Any:
             return owner.cell_contents
         except ValueError:
             return Undefined("a variable of the enclosing function")
-    return owner.__dict__.get(name, Undefined(f"{type(owner).__name__}.{name}"))
+    return attributes_of(owner).get(name, Undefined(f"{type(owner).__name__}.{name}"))
 
 
 def set_attribute(owner: Any, name: str, value: Any) -> None:
     if isinstance(owner, types.CellType):
         owner.cell_contents = value
     elif isinstance(value, Undefined) and value.error is None:
-        owner.__dict__.pop(name, None)
+        attributes_of(owner).pop(name, None)
     else:
-        owner.__dict__[name] = value
+        attributes_of(owner)[name] = value
 
 
 def current() -> Trace | None:

@@ -113,7 +113,11 @@ class Program:
     @contextmanager
     def _tracing(self) -> Iterator[None]:
         trace = new_trace(Options())
-        with entered(compiling=True, inline=True, visited={}, trace=trace, **self._mode):
+        mode = self._mode
+        with (
+            trace.guards.restoring(),
+            entered(compiling=True, inline=True, visited={}, trace=trace, **mode),
+        ):
             yield
             outside = self.body.outside()
         if outside:

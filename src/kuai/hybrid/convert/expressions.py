@@ -102,12 +102,9 @@ class Expressions(ast.NodeTransformer):
         return at(chain, node)
 
     def _comparison(self, node: ast.Compare) -> ast.expr:
-        """One comparison; only those that never ask an array are hooked."""
-        op = node.ops[0]
-        if not isinstance(op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)):
-            return node
-        kind = {ast.Is: "is_", ast.IsNot: "is_not", ast.In: "in_", ast.NotIn: "not_in"}[type(op)]
-        return at(hook(kind, node.left, node.comparators[0], self.where(node)), node)
+        kind = constant(type(node.ops[0]).__name__)
+        left, right = node.left, node.comparators[0]
+        return at(hook("compare", kind, left, right, self.where(node)), node)
 
     # ---- walrus in operands
 
@@ -146,7 +143,7 @@ class Expressions(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         function = node.func
-        if isinstance(function, ast.Name) and function.id in _FRAME_READERS:
+        if isinstance(function, ast.Name) and _reads_frame(function.id, node):
             return self._frame_reader(node, function.id)
         self.generic_visit(node)
         called = hook("call", self.where(node), node.func, *node.args)
@@ -191,7 +188,7 @@ class Expressions(ast.NodeTransformer):
         self.comprehensions += 1
         self.generic_visit(node)
         self.comprehensions -= 1
-        return node if isinstance(node, ast.GeneratorExp) else at(hook("made", node), node)
+        return at(hook("made", node), node)
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.comprehension:
         self.generic_visit(node)
@@ -221,6 +218,11 @@ class Expressions(ast.NodeTransformer):
         self.generic_visit(node)
         self.comprehensions = outer
         return at(hook("converted", node), node)
+
+
+def _reads_frame(name: str, node: ast.Call) -> bool:
+    """`vars` and `dir` with an argument look at that, not at the frame."""
+    return name in _FRAME_READERS and not (name in ("vars", "dir") and node.args)
 
 
 def assigns(node: ast.AST) -> bool:

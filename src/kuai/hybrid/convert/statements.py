@@ -151,9 +151,11 @@ class Statements(Expressions):
         return new
 
     def _with(self, node: ast.With, loop: Flags | None) -> list[ast.stmt]:
+        targets = [item.optional_vars for item in node.items if item.optional_vars is not None]
+        stores = [at(run(call), node) for call in self._stores(targets)]
         node.items = [self.visit(item) for item in node.items]
         node.body = self.block(node.body, loop)
-        return [node]
+        return [*stores, node]
 
     def _raise(self, node: ast.Raise, _: Flags | None) -> list[ast.stmt]:
         self.generic_visit(node)
@@ -169,19 +171,28 @@ class Statements(Expressions):
         for name in sorted(bound & self.nonlocals - outside):
             checks.append(hook("rebinding", thunk(load(name))))
         if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):
-            checks += self._stores(node)
+            plural = isinstance(node, (ast.Assign, ast.Delete))
+            checks += self._stores(node.targets if plural else [node.target])  # type: ignore[union-attr]  # each has one of the two
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
             checks.append(hook("changing", load(node.target.id), self.where(node)))
         if isinstance(node, ast.AnnAssign):
             node.annotation = constant(0)
         self.generic_visit(node)
-        return [*(at(run(check), node) for check in checks), node]
+        after = self._imported(node) if isinstance(node, ast.ImportFrom) else []
+        return [*(at(run(check), node) for check in checks), node, *after]
 
-    def _stores(
-        self, node: ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete
-    ) -> list[ast.Call]:
+    def _imported(self, node: ast.ImportFrom) -> list[ast.stmt]:
+        """What is imported is an attribute of a module, and may change there."""
+        module = constant("." * node.level + (node.module or ""))
+        package = load("__package__") if node.level else constant(None)
+        calls = [
+            hook("imported", thunk(load(a.asname or a.name)), module, package, constant(a.name))
+            for a in node.names
+        ]
+        return [at(run(call), node) for call in calls]
+
+    def _stores(self, targets: Sequence[ast.expr]) -> list[ast.Call]:
         """Tell the operators of attributes and items that are about to be set."""
-        targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else [node.target]
         found = [n for target in targets for n in ast.walk(target)]
         calls = []
         for target in found:
@@ -216,7 +227,7 @@ class Statements(Expressions):
         return [node]
 
     def _match(self, node: ast.Match, loop: Flags | None) -> list[ast.stmt]:
-        node.subject = self.visit(node.subject)
+        node.subject = at(hook("matched", self.visit(node.subject)), node.subject)
         for case in node.cases:
             if case.guard:
                 case.guard = self.visit(case.guard)
@@ -318,9 +329,9 @@ class Statements(Expressions):
         iterable = self.visit(node.iter)
         before = self._taken()
         element = f"{PRIVATE}element"
-        target = self.visit(node.target)
-        first: ast.stmt = ast.Assign([target], load(element))
-        body = [at(first, node), *self._again(node, flags), *self.block(node.body, flags)]
+        first = at(ast.Assign([node.target], load(element)), node)
+        body = [*self.statement(first, flags), *self._again(node, flags)]
+        body += self.block(node.body, flags)
         shared = self._shared(body)
         get, put, b = (self.name(kind) for kind in ("get", "set", "body"))
         go = thunk(self._go(stops, node)) if stops else constant(None)
