@@ -178,8 +178,9 @@ def _temporary(trips: int) -> float:
 
 _BLOCK = "from examples.control_flow.fixed_hidden_mlp import FixedHiddenMLP\n"
 _CONVERT = f"""{_BLOCK}
-import time
+import gc, time
 from kuai.hybrid.convert import converted_code
+gc.collect()  # of all that JAX's import made, which falls due here or elsewhere by chance
 start = time.perf_counter()
 conversion = converted_code(FixedHiddenMLP.forward)
 print(time.perf_counter() - start)

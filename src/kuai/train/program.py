@@ -128,7 +128,7 @@ class Program:
 
 
 class EagerProgram(Program):
-    """The same as plain Python, for nets that branch on values and for the debugger."""
+    """The same as plain Python, for nets that cannot be compiled and for the debugger."""
 
     def __init__(self, body: Body, *, training: bool, forced: bool) -> None:
         super().__init__(body, training=training, forced=forced)

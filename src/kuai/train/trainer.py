@@ -47,7 +47,7 @@ class Trainer:
         seed: of the trainer's random numbers (dropout, order of the data), from 0; default None:
             those of the process, which `kuai.seed` starts.
         compile: whether steps are compiled; default True. False runs plain Python, for nets that
-            branch on the values of arrays and for the debugger.
+            cannot be compiled and for the debugger.
 
     Attributes:
         history: the record of every epoch so far.
@@ -138,7 +138,7 @@ class Trainer:
 
         Raises:
             DataError: the batch is empty, of unequal lengths or of another form.
-            HybridizeError: forward branches in Python on array values.
+            HybridizeError: forward cannot be compiled; the message has the line and a way out.
 
         Example:
             >>> import optax
