@@ -404,6 +404,22 @@ def test_gradients_equal_eager():
     assert float(jnp.abs(net[1].running_mean).max()) > 0
 
 
+def test_the_gradient_of_a_net_with_a_layer_that_is_never_called():
+    class Net(kuai.Block):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.Dense(3), nn.Dense(4)
+
+        def forward(self, x):
+            return self.used(x)
+
+    net = Net().hybridize()
+    net(X)
+    gradients = kuai.grad(lambda net, x: net(x).sum())(net, X)
+    assert "unused.weight" not in gradients  # it has no shape
+    np.testing.assert_allclose(gradients["used.bias"], [2.0, 2.0, 2.0])
+
+
 def test_raw_transforms_over_a_hybridized_block(net):
     net.hybridize()
     batch = jnp.stack([X, X + 1])

@@ -25,6 +25,7 @@ from kuai.core.context import context, entered
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
 from kuai.core.tree import Node, walk
+from kuai.errors import DeferredInitError
 from kuai.hybrid.following import follow
 from kuai.hybrid.guards import Guards
 from kuai.hybrid.operators import new_trace
@@ -173,7 +174,7 @@ class Program:
 
     def run_in_scope(self, inputs: Any) -> Any:
         """The same where holders are read as they are bound in this thread."""
-        return self._applied(self._result([holder.read() for holder in self.holders], inputs))
+        return self._applied(self._result([_read(holder) for holder in self.holders], inputs))
 
     def run_pure(self, inputs: Any) -> Any:
         """The same without the effects: a result, or `Effects` to apply."""
@@ -277,6 +278,14 @@ class Program:
         trace.close()
         trace.guards = self.guards  # its own would keep alive what it met
         self.traces.append(trace)
+
+
+def _read(holder: Holder) -> jax.Array | None:
+    """What a holder is bound to; None where it has no shape yet, as in a layer never called."""
+    try:
+        return holder.read()
+    except DeferredInitError:
+        return None
 
 
 class _NeedsKeysError(Exception):
