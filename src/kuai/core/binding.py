@@ -183,8 +183,7 @@ class _Apply:
         traced = any(
             isinstance(a, jax.core.Tracer) for a in jax.tree.leaves((params, state, inputs))
         )
-        make_trace = extensions.registered.make_trace
-        trace = make_trace() if traced and make_trace is not None else None
+        trace = extensions.new_trace() if traced else None
         with entered(training=training, forced=True, inline=True, trace=trace):
             output, writes = bound_call(
                 lambda: self._block(*inputs, **keywords),  # type: ignore[operator]  # a Block

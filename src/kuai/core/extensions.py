@@ -43,6 +43,11 @@ class Extensions:
 registered = Extensions()
 
 
+def new_trace() -> Any:
+    """What a trace records in, so that it takes all branches; None without `kuai.hybrid`."""
+    return None if registered.make_trace is None else registered.make_trace()
+
+
 def compiles_by_itself() -> bool:
     """Whether a call made here is one that kuai may compile unasked: the outermost."""
     return (

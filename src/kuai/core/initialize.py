@@ -144,8 +144,7 @@ def _run_in(undo: DryRun, missing: Any, function: Callable[[], Any]) -> None:
     scope = Scope({}, missing)
     scope.dry_run = undo
     abstract = missing is not None
-    make_trace = extensions.registered.make_trace
-    trace = make_trace() if abstract and make_trace is not None else None
+    trace = extensions.new_trace() if abstract else None
     with scoped(scope), entered(inferring=abstract, inline=True, trace=trace):
         function()
 

@@ -1,7 +1,8 @@
 """Compiling blocks and functions of blocks.
 
-The rooms of the conversion of Python control flow on arrays are here: convert, operators, loops,
-explain. `Compiled` is where a converted forward will be called instead of the plain one.
+`cache` decides which program runs, `program` is one of them, `convert` rewrites the Python in it,
+and `operators` is what the rewritten code calls. All of that is imported with the first call that
+needs it; at once, it would be a quarter of the time of `import kuai`.
 """
 
 from __future__ import annotations
@@ -9,21 +10,23 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kuai.core import calling, extensions
-from kuai.hybrid.cache import Compiled
-from kuai.hybrid.explain import Explanation, compiled_of, explanation
 from kuai.hybrid.function import hybrid
-from kuai.hybrid.operators import new_trace
-from kuai.hybrid.options import checked_options
-from kuai.hybrid.trace import Options
+
+if TYPE_CHECKING:
+    from kuai.hybrid.cache import Compiled
+    from kuai.hybrid.explain import Explanation
 
 __all__ = ["hybrid"]
 
 
 def _compile_block(block: Any, options: dict[str, Any] | None) -> Callable[..., Any]:
     """(inputs, keywords) → the compiled call. It holds the block weakly: the block holds it."""
+    from kuai.hybrid.cache import Compiled
+    from kuai.hybrid.options import checked_options
+
     reference = weakref.ref(block)
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -36,18 +39,28 @@ def _compile_block(block: Any, options: dict[str, Any] | None) -> Callable[..., 
 
 def _compile_transform(transform: Callable[..., Any], by_itself: bool) -> Compiled:
     """A transform of blocks, compiled; one cache for all blocks, which are among its arguments."""
+    from kuai.hybrid.cache import Compiled
+    from kuai.hybrid.trace import Options
+
     return Compiled(transform, (), transform.__name__, None if by_itself else Options())
 
 
 def _compile_function(function: Callable[..., Any], name: str) -> Compiled:
+    from kuai.hybrid.cache import Compiled
+
     return Compiled(function, (), name)
 
 
-extensions.registered.make_trace = functools.partial(new_trace, Options())
-extensions.registered.compile_block = _compile_block
+def _make_trace() -> Any:
+    from kuai.hybrid.operators import new_trace
+    from kuai.hybrid.trace import Options
+
+    return new_trace(Options())
 
 
 def _explain_block(block: Any) -> Explanation:
+    from kuai.hybrid.explain import compiled_of, explanation
+
     internals = block._kuai
     setting = {None: "plain", "auto": "auto"}.get(
         internals.hybrid if not isinstance(internals.hybrid, dict) else "", "hybridized"
@@ -55,6 +68,8 @@ def _explain_block(block: Any) -> Explanation:
     return explanation(compiled_of(internals.compiled), type(block).__name__, setting)
 
 
+extensions.registered.make_trace = _make_trace
+extensions.registered.compile_block = _compile_block
 extensions.registered.explain = _explain_block
 extensions.registered.compile_function = _compile_function
 extensions.registered.compile_transform = functools.cache(_compile_transform)

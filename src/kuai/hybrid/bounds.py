@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kuai.core.context import context
 from kuai.errors import ArgumentError
-from kuai.hybrid.trace import current
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def bounded(trips: int) -> Iterator[None]:
     """
     if isinstance(trips, bool) or not isinstance(trips, int) or trips < 1:
         raise ArgumentError(f"kuai.bounded: expected a positive integer, got {trips!r}")
-    trace = current()
+    trace = context.trace
     if trace is None:
         yield
         return

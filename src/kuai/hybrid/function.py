@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kuai.core.tree import Node
 from kuai.errors import ArgumentError
-from kuai.hybrid.cache import Compiled
-from kuai.hybrid.explain import Explanation, compiled_of, explanation
-from kuai.hybrid.options import checked_options
+
+if TYPE_CHECKING:
+    from kuai.hybrid.explain import Explanation
 
 
 def hybrid(function: Callable[..., Any] | None = None, **options: Any) -> Callable[..., Any]:
@@ -42,6 +42,9 @@ def hybrid(function: Callable[..., Any] | None = None, **options: Any) -> Callab
         >>> float(shrink(net, 0.5)), float(net.weight.sum())
         (1.0, 1.0)
     """
+    from kuai.hybrid.cache import Compiled
+    from kuai.hybrid.options import checked_options
+
     if function is None:
         return functools.partial(hybrid, **options)
     if isinstance(function, Node) or not callable(function):
@@ -86,6 +89,8 @@ def explain(function: Any) -> Explanation:
         >>> loop.kind, loop.trips
         ('while', 5)
     """
+    from kuai.hybrid.explain import compiled_of, explanation
+
     if isinstance(function, Node):
         return function.explain()  # type: ignore[attr-defined]  # a Block
     compiled = compiled_of(function)

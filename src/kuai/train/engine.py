@@ -22,7 +22,6 @@ from kuai.core.modes import transform_mode
 from kuai.core.parameter import State
 from kuai.core.tree import walk
 from kuai.errors import HybridizeError, RegistrationError
-from kuai.hybrid.errors import explained, is_uncompilable
 from kuai.train.batch import parts
 from kuai.train.keys import Keys
 from kuai.train.optimizer import OptimizerState
@@ -194,6 +193,8 @@ class Engine:
 
     def _cannot_run(self, error: BaseException) -> None:
         """Make what a trace found missing, or raise for what stopped it."""
+        from kuai.hybrid.errors import explained, is_uncompilable
+
         if isinstance(error, Exception) and is_uncompilable(error):
             told = explained(error, type(self.recipe.net).__name__)
             raise HybridizeError(

@@ -13,7 +13,6 @@ import numpy as np
 from kuai.data.batches import Batches
 from kuai.data.nested import common_length
 from kuai.errors import DataError
-from kuai.hybrid.cache import Compiled
 from kuai.train import measure
 from kuai.train.batch import check_batch, inputs_of, on_device, parts
 from kuai.train.step import Recipe, scalar
@@ -28,6 +27,8 @@ class Evaluator:
     """
 
     def __init__(self, recipe: Recipe, *, compiled: bool) -> None:
+        from kuai.hybrid.cache import Compiled
+
         self._recipe = recipe
         name = type(recipe.net).__name__
         self._measure: Any = (

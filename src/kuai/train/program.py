@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from kuai.core import extensions
 from kuai.core.binding import Unbound
 from kuai.core.context import entered
-from kuai.hybrid.guards import Guards
-from kuai.hybrid.operators import new_trace
-from kuai.hybrid.trace import Options
 from kuai.train import measure
 from kuai.train.step import LIMIT, About, Body, Carry, Extras
 
@@ -55,6 +53,8 @@ class Program:
         self.body = body
         self.draws = 0
         self.most = LIMIT
+        from kuai.hybrid.guards import Guards
+
         self.guards = Guards()
         self._mode = {"training": training, "forced": forced}
         self.one: Any = jax.jit(self._one, donate_argnums=0)
@@ -112,7 +112,7 @@ class Program:
 
     @contextmanager
     def _tracing(self) -> Iterator[None]:
-        trace = new_trace(Options())
+        trace: Any = extensions.new_trace()
         mode = self._mode
         with (
             trace.guards.restoring(),
