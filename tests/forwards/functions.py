@@ -244,3 +244,41 @@ def activation(x, w):
     while jnp.sum(x) > 1:
         x = nn.relu(x @ w) * 0.5
     return nn.sigmoid(x)
+
+
+@case("nonlocal through two functions")
+def nonlocal_of_two_levels(x, w):
+    count = 0
+
+    def outer():
+        steps = 0
+
+        def inner():
+            nonlocal count, steps
+            count = count + 1
+            steps = steps + 2
+
+        while x.sum() * (steps + 1) < 4:
+            inner()
+        return steps
+
+    return x.sum() + outer() + count
+
+
+@case("operands that change an object by the way")
+def operands_with_effects(x, w):
+    seen = Counting()
+
+    def noted(value):
+        seen.count += 1
+        return value
+
+    first = (noted(x.sum() > 1) and noted(x.sum() > 2)) or noted(x.sum() > 100)
+    return x.sum() + seen.count + (10 if first else 20)
+
+
+class Counting:
+    """Made where it is used."""
+
+    def __init__(self):
+        self.count = 0

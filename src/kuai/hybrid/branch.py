@@ -267,13 +267,20 @@ def _decided(a: Any, b: Thunk, where: Where, short: bool) -> Any:
 
     region = Region(lambda: (box[0],), put, ["the operand"], where)
     staged = region.stage(lambda: put([b()]), region.values(), closed=True)
-    leaf = staged.leaves[0][0] if staged is not None and len(staged.leaves[0]) == 1 else None
+    leaf = _only_leaf(staged)
     if staged is not None and isinstance(leaf, bool) and not _has_loop(staged.jaxpr.jaxpr):
         return _with_constant(a, test, leaf, short)
     if staged is not None and isinstance(leaf, Out) and _is_cheap_truth(a, leaf, staged):
         other = truth(staged.run(())[leaf.place], where)
         return jnp.logical_or(test, other) if short else jnp.logical_and(test, other)
     return choose(test, (lambda: a) if short else b, b if short else (lambda: a), where)
+
+
+def _only_leaf(staged: Outputs | None) -> Any:
+    """What an operand gives, if it is one leaf and nothing else may be changed by the way."""
+    if staged is None or len(staged.leaves) > 1 or len(staged.leaves[0]) != 1:
+        return None
+    return staged.leaves[0][0]
 
 
 def _with_constant(a: Any, test: jax.Array, constant: bool, short: bool) -> Any:

@@ -50,7 +50,8 @@ class Statements(Expressions):
         """The new body of a function."""
         self.globals = scopes.declared(node.body, ast.Global)
         self.nonlocals = scopes.declared(node.body, ast.Nonlocal)
-        self.shared = scopes.written_by_closures(node.body) - self.nonlocals
+        own = scopes.assigned(node.body) | _parameters(node)
+        self.shared = scopes.written_by_closures(node.body) & own - self.nonlocals
         head = [s for s in node.body if isinstance(s, (ast.Global, ast.Nonlocal))]
         body = [s for s in node.body if s not in head]
         doc = [body.pop(0)] if _is_doc(body) else []
@@ -68,9 +69,8 @@ class Statements(Expressions):
 
     def _locals(self, node: ast.FunctionDef, body: Sequence[ast.stmt]) -> set[str]:
         """What generated functions share with this one must be local to it, even when unbound."""
-        parameters = {arg.arg for arg in ast.walk(node.args) if isinstance(arg, ast.arg)}
         shared = scopes.declared(body, ast.Nonlocal)
-        return shared - parameters - self.nonlocals - self.flags - {RESULT, DONE}
+        return shared - _parameters(node) - self.nonlocals - self.flags - {RESULT, DONE}
 
     # ---- blocks of statements
 
@@ -410,6 +410,10 @@ class Statements(Expressions):
     def _in_front(self, statement: ast.stmt, node: ast.AST) -> None:
         earlier = self._taken()
         self.before = earlier + [at(s, node) for s in self.block([at(statement, node)], None)]
+
+
+def _parameters(node: ast.FunctionDef) -> set[str]:
+    return {arg.arg for arg in ast.walk(node.args) if isinstance(arg, ast.arg)}
 
 
 def first_parameter(arguments: ast.arguments) -> str | None:
