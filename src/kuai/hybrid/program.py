@@ -12,6 +12,7 @@ Invariants a maintainer must not break:
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -161,7 +162,7 @@ class Program:
         if self.special:
             return self._applied(self.run_pure(inputs))
         try:
-            result = self.jitted([holder._array for holder in self.holders], None, inputs)
+            result = self.jitted([*map(_array, self.holders)], None, inputs)
         except _NeedsKeysError:
             self.draws, self.special = 1, True
             return self.run(inputs)
@@ -286,6 +287,9 @@ def _read(holder: Holder) -> jax.Array | None:
         return holder.read()
     except DeferredInitError:
         return None
+
+
+_array = operator.attrgetter("_array")  # in a map it takes two thirds of a comprehension's time
 
 
 class _NeedsKeysError(Exception):
