@@ -125,6 +125,7 @@ def test_memory_is_flat_over_two_thousand_nets():
     before = resident_kib()
     for _ in range(2000):
         hybridized(Small())
-    assert objects_of_kuai() == objects
+    # What earlier tests left in JAX's bounded caches may go; nothing may come.
+    assert not objects_of_kuai() - objects
     # Caches of JAX, which hold some thousands of programs, are still filling up: 13 KiB each.
     assert resident_kib() - before < 2000 * 20
