@@ -230,10 +230,11 @@ def _block_tokens(block: Node, seen: dict[int, int], tokens: list[Any], pending:
 
 def same_tokens(old: list[Any], new: list[Any]) -> bool:
     """Whether two fingerprints agree: scalars by value and type, everything else by identity."""
-    return len(old) == len(new) and all(map(_same, old, new))
+    return len(old) == len(new) and all(map(same_value, old, new))
 
 
-def _same(old: Any, new: Any) -> bool:
+def same_value(old: Any, new: Any) -> bool:
+    """Whether two values are one for a program: scalars by value and type, the rest by identity."""
     if old is new:
         return True
     kind = type(old)

@@ -127,10 +127,9 @@ def _settle_leaf(old: Carried, index: int, end: Any, certain: bool) -> bool:
     blank = isinstance(start, Nothing) or (certain and _never_assigned(start))
     if blank and isinstance(end, Out):
         have = type_of(end.aval)
-        zeros = jnp.zeros(have.shape, have.dtype) if not have.extended else None
-        if zeros is None:
+        if have.extended:  # a random key has no zeros to begin with
             return False
-        old.leaves[index], old.types[index] = zeros, have
+        old.leaves[index], old.types[index] = jnp.zeros(have.shape, have.dtype), have
         return True
     if isinstance(start, Nothing) and isinstance(end, NUMBERS):
         old.leaves[index], old.types[index] = jnp.zeros((), type_of(end).dtype), type_of(end)

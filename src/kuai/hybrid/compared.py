@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from kuai.core.parameter import Holder
-from kuai.core.tree import Node
+from kuai.core.tree import Node, same_value
 from kuai.hybrid.objects import SCALARS, is_array_like
 
 ABSENT = object()
@@ -327,9 +327,7 @@ def is_weak(value: Any) -> bool:
 
 
 def equal_scalars(a: Any, b: Any) -> bool:
-    if type(a) is not type(b) or not isinstance(a, SCALARS):
-        return False
-    return repr(a) == repr(b) if isinstance(a, float) else bool(a == b)
+    return isinstance(a, SCALARS) and same_value(a, b)
 
 
 def told(value: Any) -> str:

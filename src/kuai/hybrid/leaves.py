@@ -11,12 +11,12 @@ import numpy as np
 
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, children
-from kuai.core.tree import Node
+from kuai.core.tree import Node, same_value
 from kuai.hybrid.undefined import Nothing, Undefined
 from kuai.hybrid.upstream import weakened
 
 NUMBERS = (bool, int, float, complex, np.generic)
-_SCALARS = (bool, int, float, complex, str, bytes, type(None), np.dtype, type, range, slice)
+_EQUAL = (np.generic, np.dtype, type, range, slice)  # compared, as scalars of Python are
 _LEAF = Template(("leaf",), next)
 
 
@@ -58,11 +58,8 @@ def _builder(rebuild: Callable[[list[Any]], Any], parts: list[Template]) -> Call
 
 def same_static(a: Any, b: Any) -> bool:
     """Whether two values that are no arrays are one for Python."""
-    if a is b:
-        return True
-    if type(a) is not type(b) or not isinstance(a, (*_SCALARS, np.generic)):
-        return False
-    return repr(a) == repr(b) if isinstance(a, float) else bool(a == b)
+    kinds = type(a) is type(b) and isinstance(a, _EQUAL)
+    return bool(a == b) if kinds else same_value(a, b)
 
 
 class Type:

@@ -15,7 +15,8 @@ from kuai.core.initialize import CONCRETIZATION
 from kuai.errors import BranchError, HybridizeError, RaiseError
 from kuai.hybrid import reports
 from kuai.hybrid.branch import and_, branch, choose, not_, or_, truth
-from kuai.hybrid.calls import call, decide, in_, is_, is_not, iterate, not_in
+from kuai.hybrid.calls import call
+from kuai.hybrid.comparisons import decide, in_, is_, is_not, iterate, not_in
 from kuai.hybrid.following import converted, follow
 from kuai.hybrid.guards import Guards
 from kuai.hybrid.leaves import is_traced

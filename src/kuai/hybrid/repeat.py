@@ -17,7 +17,7 @@ from kuai.hybrid.carry import Carry, carried
 from kuai.hybrid.identity import changeable_parts
 from kuai.hybrid.iteration import Stepped, stepped
 from kuai.hybrid.leaves import is_traced
-from kuai.hybrid.places import Where, told_place
+from kuai.hybrid.places import Where, told_place, users_level
 from kuai.hybrid.reads import consuming
 from kuai.hybrid.region import Get, Outputs, Put, Region
 from kuai.hybrid.trace import Staged, Trace, current
@@ -276,5 +276,5 @@ def _note_unrolled(trips: int, where: Where) -> None:
             f"{told_place(where)}this loop does not depend on an array, so each trip is compiled "
             f"by itself: {trips} so far; loop over an array to compile it once",
             HybridizeWarning,
-            stacklevel=2,
+            stacklevel=users_level(),
         )
