@@ -6,7 +6,7 @@ from kuai.cli import nets, writing
 from kuai.cli.command import Command, Result
 from kuai.cli.options import Option, UsageError, nonnegative, text, whole
 from kuai.cli.settings import Settings
-from kuai.cli.targets import TARGET, trained
+from kuai.cli.targets import TARGET, data_before, trained
 
 _DETAILS = """\
 The text begins with --start, whose characters must be among those that the net was trained on. At a
@@ -14,11 +14,11 @@ temperature of 0 the likeliest character is taken each time, and the seed does n
 
 
 def _run(settings: Settings) -> Result:
-    found = trained(settings, None)
-    if found.vocabulary is None or not writing.can_write(found.net):
+    found = trained(settings, None) if data_before(settings).get("vocabulary") else None
+    if found is None or found.vocabulary is None or not writing.can_write(found.net):
         raise UsageError(
-            f"{settings.target}: expected a net that was trained on text, as kuai train --net "
-            "gpt-mini --data text:FILE trains one"
+            f"{settings.target}: expected the run of a net that was trained on text, as kuai train "
+            "--net gpt-mini --data text:FILE trains one"
         )
     written = writing.write(
         found.net,
