@@ -47,7 +47,7 @@ def save(trainer: Any, path: Any) -> None:
         "aliases": found.aliases,
     }
     saved = {name: holder for name, holder in found.holders.items() if _is_saved(holder)}
-    arrays: dict[str, Any] = {f"net.{name}": holder._array for name, holder in saved.items()}
+    arrays: dict[str, Any] = {f"net.{name}": holder.peek() for name, holder in saved.items()}
     arrays |= {
         f"optimizer.{k}": v for k, v in trainer.engine.optimizer_state.named_leaves().items()
     }
