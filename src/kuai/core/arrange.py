@@ -9,7 +9,7 @@ from typing import Any
 from kuai.core.context import epoch
 from kuai.core.likeness import Likeness, likeness
 from kuai.core.parameter import Holder
-from kuai.core.stack import Stack
+from kuai.core.stack import Rows, Stack
 from kuai.core.tree import Node, walk
 
 _lock = threading.RLock()
@@ -44,12 +44,24 @@ def release(roots: Iterable[Node], *, foreign: bool = False) -> None:
                         stack.release()
 
 
-def stacked(block: Any) -> Likeness:
+def planned(root: Node) -> Rows:
+    """What row of which stack each holder below `root` will be when a program runs."""
+    rows: Rows = {}
+    repeats: list[Any] = [block for block in walk(root).blocks.values() if block._kuai_repeats]
+    for block in reversed(repeats):
+        alike = stacked(block, rows)
+        for place in alike.places if alike.equal else []:
+            stack = Stack(place, block)
+            rows.update({row: (stack, index) for index, row in enumerate(place)})
+    return rows
+
+
+def stacked(block: Any, rows: Rows | None = None) -> Likeness:
     """What the layers of a block have in common, where one of them may stand for all."""
     layers = block._kuai_blocks()
     if not block._kuai_scans or len(layers) < 2:
         return Likeness(apart="they are few, or told to run one by one")
-    return likeness(layers)
+    return likeness(layers, rows)
 
 
 def _gather(block: Any, present: dict[int, Node]) -> None:
@@ -74,7 +86,8 @@ def _are_free(stack: Stack, present: dict[int, Node]) -> bool:
     """Whether all rows have arrays to gather, taken out of stacks that nobody needs here."""
     if not all(row.ready for row in stack.rows):
         return False
-    others = {row.row[0] for row in stack.rows if row.row is not None and row.row[0] is not stack}
+    others: set[Any] = {row.row[0] for row in stack.rows if row.row is not None}
+    others.discard(stack)
     if any(id(other.owner()) in present for other in others):
         return False
     for other in others:

@@ -137,8 +137,10 @@ class Scope:
         return value
 
     def _piece(self, stack: Holder, whole: jax.Array, index: int) -> jax.Array:
-        """A row. They are taken apart together, so that their gradients are put together at once,
-        and anew in each function that JAX traces by itself: its arrays must not leave it."""
+        """A row. They are taken apart together, so that their gradients come together at once.
+
+        And anew in each function that JAX traces by itself: its arrays must not leave it.
+        """
         level = get_opaque_trace_state()
         known = self._pieces.get(stack)
         if known is None or known[0] is not whole or known[1] != level:

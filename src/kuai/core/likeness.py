@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kuai.core.parameter import ARRAY_TYPES, Holder, State
+from kuai.core.stack import Rows, row_in
 from kuai.core.tree import Node, join, same_value
 
 _DEEPEST = 8  # objects inside one another that are compared
@@ -62,13 +63,15 @@ class _Form:
             if isinstance(value, (Node, Holder)):
                 known = id(value) in self.numbers
                 yield path, (type(value), self.numbers.setdefault(id(value), len(self.numbers)))
-                if not known and isinstance(value, Holder):
+                if known:
+                    continue
+                if isinstance(value, Holder):
                     self.holders.append(value)
                     yield from _facts(path, value)
-                elif not known:
-                    yield join(path, _SETTINGS), value._kuai_settings()
-                    self.hooked = self.hooked or _is_hooked(value)
-                    below = list(value._kuai_stored())
+                    continue
+                yield join(path, _SETTINGS), value._kuai_settings()
+                self.hooked = self.hooked or _is_hooked(value)
+                below = list(value._kuai_stored())
             elif isinstance(value, dict):
                 below = list(dict.items(value))
             elif isinstance(value, (list, tuple)):
@@ -91,8 +94,13 @@ def _is_hooked(block: Any) -> bool:
     return bool(block._kuai.before or block._kuai.after)
 
 
-def likeness(layers: list[Any]) -> Likeness:
-    """Compare layers with the first of them."""
+def likeness(layers: list[Any], rows: Rows | None = None) -> Likeness:
+    """Compare layers with the first of them.
+
+    Args:
+        layers: blocks.
+        rows: what row of which stack a holder will be; default what it is now.
+    """
     found = Likeness()
     known = {id(layer): _Form(layer) for layer in layers}
     first, *others = forms = [known[id(layer)] for layer in layers]
@@ -103,7 +111,7 @@ def likeness(layers: list[Any]) -> Likeness:
             return found
     found.apart = _apart(forms)
     if found.apart is None:
-        _pair(found, layers, forms)
+        _pair(found, layers, forms, rows)
     return found
 
 
@@ -116,10 +124,10 @@ def _apart(forms: list[_Form]) -> str | None:
     return None
 
 
-def _pair(found: Likeness, layers: list[Any], forms: list[_Form]) -> None:
+def _pair(found: Likeness, layers: list[Any], forms: list[_Form], rows: Rows | None) -> None:
     """The holders of each place; those that all layers share have none."""
     owners = [frozenset(form.numbers) for form in forms]
-    homes = [_homes(form, inner) for form, inner in zip(forms, owners, strict=True)]
+    homes = [_homes(form, inner, rows) for form, inner in zip(forms, owners, strict=True)]
     places = [place for place in zip(*homes, strict=False) if len(set(place)) > 1]
     own = [holder for place in places for holder in place]
     if len(set(map(len, homes))) > 1 or len(set(own)) < len(own):
@@ -130,13 +138,12 @@ def _pair(found: Likeness, layers: list[Any], forms: list[_Form]) -> None:
         found.places = places
 
 
-def _homes(form: _Form, inner: frozenset[int]) -> list[Holder]:
+def _homes(form: _Form, inner: frozenset[int], rows: Rows | None) -> list[Holder]:
     """The layer's arrays: its holders, or the stacks of a `Repeat` inside it."""
     homes = []
-    for holder in form.holders:
-        home: Any = holder
-        while home.row is not None and id(home.row[0].owner()) in inner:
-            home = home.row[0]
+    for home in form.holders:
+        while (row := row_in(home, rows)) is not None and id(row[0].owner()) in inner:
+            home = row[0]
         homes.append(home)
     return list(dict.fromkeys(homes))
 

@@ -67,7 +67,7 @@ class Holder:
         self.birth: tuple[int, str] | None = None  # (seed, path) fixed by Block.initialize
         self.chosen_init: initializers.InitFunction | None = None  # by Block.initialize(init=)
         self._array: jax.Array | None = None
-        self.row: tuple[Holder, int] | None = None  # (stack, index), where its array stands there
+        self.row: tuple[Any, int] | None = None  # (stack, index), where its array stands there
         if value is not None:
             if shape is not None:
                 raise ArgumentError(

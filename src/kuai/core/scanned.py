@@ -217,7 +217,7 @@ class _Trip:
 
 
 def _parted(layer: Any, x: Any, output: Any) -> tuple[Any, tuple[Any, ...]]:
-    structure = jax.tree.structure(x)
+    structure: Any = jax.tree.structure(x)
     further: tuple[Any, ...] = ()
     if jax.tree.structure(output) != structure and isinstance(output, tuple) and output:
         output, *rest = output

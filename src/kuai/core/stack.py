@@ -12,8 +12,8 @@ Invariants a maintainer must not break:
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,9 @@ import numpy as np
 from kuai.core.context import epoch
 from kuai.core.parameter import Holder, row_of
 from kuai.core.tree import Node
+
+Rows: TypeAlias = dict[Holder, tuple[Any, int]]  # holder → (stack, index)
+_NONE: tuple[int, ...] = ()
 
 
 class Stack(Holder):
@@ -125,29 +128,39 @@ class Bundle:
         return cls(list(arrays), places)
 
 
-def together(holders: dict[str, Holder]) -> tuple[list[Holder], tuple[tuple[str, Place], ...]]:
+def together(
+    holders: Mapping[str, Holder], rows: Rows | None = None
+) -> tuple[list[Holder], tuple[tuple[str, Place], ...]]:
     """The holders whose arrays to take, for those of some paths, and where each path's array is.
 
     A stack stands for its rows if all of them are there.
+
+    Args:
+        holders: path → holder.
+        rows: what row of which stack a holder will be; default what it is now.
     """
     given = set(holders.values())
     whole: dict[Holder, bool] = {}
     homes: dict[Holder, int] = {}
     places = []
     for path in sorted(holders):
-        home, rows = holders[path], ()
-        for stack, further in _above(home):
+        home, taken = holders[path], _NONE
+        for stack, further in _above(home, rows):
             if stack not in whole:
                 whole[stack] = given.issuperset(leaves_of(stack))
-            home, rows = (stack, further) if whole[stack] else (home, rows)
-        places.append((path, Place(homes.setdefault(home, len(homes)), rows)))
+            home, taken = (stack, further) if whole[stack] else (home, taken)
+        places.append((path, Place(homes.setdefault(home, len(homes)), taken)))
     return list(homes), tuple(places)
 
 
-def _above(holder: Holder) -> Iterator[tuple[Holder, tuple[int, ...]]]:
+def row_in(holder: Holder, rows: Rows | None) -> tuple[Any, int] | None:
+    """The row that a holder is, or will be."""
+    return holder.row if rows is None else rows.get(holder)
+
+
+def _above(holder: Holder, rows: Rows | None) -> Iterator[tuple[Holder, tuple[int, ...]]]:
     """The stacks that a holder stands in, and which rows lead to it."""
-    rows: tuple[int, ...] = ()
-    while holder.row is not None:
-        holder, index = holder.row
-        rows = (index, *rows)
-        yield holder, rows
+    taken: tuple[int, ...] = ()
+    while (row := row_in(holder, rows)) is not None:
+        holder, taken = row[0], (row[1], *taken)
+        yield holder, taken

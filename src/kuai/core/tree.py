@@ -194,7 +194,7 @@ def fingerprint(roots: tuple[Node, ...]) -> tuple[list[Holder], list[Any]]:
         if isinstance(value, Node):
             _block_tokens(value, blocks, tokens, pending)
         elif isinstance(value, Holder):
-            home: Holder = value
+            home: Any = value
             rows: tuple[int, ...] = ()
             while home.row is not None:  # a program takes the stack that it stands in
                 home, rows = home.row[0], (home.row[1], *rows)

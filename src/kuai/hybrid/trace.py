@@ -149,7 +149,8 @@ class Trace:
         Raises:
             MutationError: code that is not converted changes a container or object.
         """
-        known, changed = self.snapshot(), []
+        known = self.snapshot()
+        changed: list[Any] = []
         before = {key: read_attribute(o, key[1]) for key, (o, _) in self.attributes.items()}
         with self.deeper():
             try:

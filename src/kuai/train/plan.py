@@ -83,7 +83,9 @@ def stacked_paths(places: tuple[tuple[str, Place], ...]) -> list[str]:
     paths: dict[int, list[str]] = {}
     for path, place in places:
         paths.setdefault(place.array, []).append(path)
-    return [_common(paths[array]) for array in sorted(paths)]
+    names = [_common(paths[array]) for array in sorted(paths)]
+    alone = len(set(names)) == len(names)
+    return names if alone else [paths[array][-1] for array in sorted(paths)]
 
 
 def _common(paths: list[str]) -> str:
