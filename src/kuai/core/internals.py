@@ -30,6 +30,8 @@ class Internals:
         ready_at: the epoch at which its parameters were seen to have values.
         temporary: whether it was made while a forward runs.
         born: the dry run in which it was made.
+        stacks: of a `Repeat`, the stacks of its layers' arrays.
+        gathered_at: the epoch at which these were seen to be right.
     """
 
     __slots__ = (
@@ -39,11 +41,13 @@ class Internals:
         "born",
         "building",
         "compiled",
+        "gathered_at",
         "hybrid",
         "mode",
         "ready_at",
         "slots",
         "sources",
+        "stacks",
         "temporary",
     )
 
@@ -60,6 +64,8 @@ class Internals:
         self.ready_at = -1
         self.temporary = bool(context.stack)
         self.born = id(current_dry_run())
+        self.stacks: list[Any] = []
+        self.gathered_at = -1
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("mode", "before", "after", "hybrid", "arguments")

@@ -22,6 +22,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from kuai.core.arrange import gather
 from kuai.core.binding import Unbound, bound_call
 from kuai.core.context import FORCED, TRAINING, context, entered, epoch, following
 from kuai.core.extensions import compiles_by_itself
@@ -196,6 +197,7 @@ class Compiled:
             roots = self._roots(nodes)
             if context.scope is None:
                 make_ready(roots, self._call, args, kwargs)
+                gather(roots)
             now = epoch.value
             structure = self._structure(roots)
             key = (template, context.flags & (TRAINING | FORCED))

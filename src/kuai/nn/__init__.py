@@ -30,6 +30,7 @@ from kuai.core.containers import BlockList as BlockList
 from kuai.core.containers import Identity as Identity
 from kuai.core.containers import Lambda as Lambda
 from kuai.core.containers import Parallel as Parallel
+from kuai.core.containers import Repeat as Repeat
 from kuai.core.containers import Residual as Residual
 from kuai.core.containers import Sequential as Sequential
 from kuai.nn import activation as activation

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from kuai.core.parameter import Holder
 from kuai.errors import ArgumentError
 from kuai.train.plan import Plan, copied
 
@@ -114,9 +115,9 @@ class OptimizerState:
         }
 
     def _take_over(self, before: OptimizerState) -> None:
-        known = dict(zip(before._places(), before.lend(), strict=True))
+        known = _Known(zip(before._places(), before.lend(), strict=True))
         self.leaves = [
-            known[place] if _alike(known.get(place), leaf) else leaf
+            found if _alike(found := known.at(place), leaf) else leaf
             for place, leaf in zip(self._places(), self.leaves, strict=True)
         ]
 
@@ -128,6 +129,41 @@ class OptimizerState:
             tuple(by_path.get(getattr(step, "key", None), step) for step in place)
             for place, _ in jax.tree.leaves_with_path(tree)
         ]
+
+
+class _Known:
+    """The leaves of an earlier state by place, those of a stack also by its rows.
+
+    Args:
+        leaves: (place, leaf).
+    """
+
+    def __init__(self, leaves: Iterable[tuple[Any, jax.Array]]) -> None:
+        self._leaves = dict(leaves)
+        self._rows = {
+            _put(place, row): (place, index)
+            for place in self._leaves
+            for stack in place
+            if isinstance(stack, Holder)
+            for index, row in enumerate(stack.rows)
+        }
+
+    def at(self, place: Any) -> jax.Array | None:
+        """The leaf at a place: a row of one that was stacked, or rows stacked."""
+        if place in self._leaves:
+            return self._leaves[place]
+        if place in self._rows:
+            whole, index = self._rows[place]
+            leaf = self._leaves[whole]
+            return leaf[index] if leaf.ndim else None
+        stack = next((step for step in place if isinstance(step, Holder)), None)
+        rows = [] if stack is None else [self.at(_put(place, row)) for row in stack.rows]
+        found = [row for row in rows if row is not None]
+        return jnp.stack(found) if found and len(found) == len(rows) else None
+
+
+def _put(place: Any, holder: Holder) -> Any:
+    return tuple(holder if isinstance(step, Holder) else step for step in place)
 
 
 def _own(leaves: list[Any], taken: list[Any]) -> list[jax.Array]:
