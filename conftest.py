@@ -33,7 +33,9 @@ GOLDENS = Path(__file__).parent / "tests" / "goldens"
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # The modules of array functions; so kuai is imported inside functions below. What they import for
 # their annotations alone, and so not at run time, is found among the built-in names.
-jaxtyping.install_import_hook(["kuai.nn.ops", "kuai.losses", "kuai.metrics"], "beartype.beartype")
+jaxtyping.install_import_hook(
+    ["kuai.nn.ops", "kuai.nn.ops_attention", "kuai.losses", "kuai.metrics"], "beartype.beartype"
+)
 for _name in ("Array", "Bool", "Float", "Integer"):
     setattr(builtins, _name, getattr(jaxtyping, _name))
 

@@ -91,6 +91,11 @@ def parts(block: Any) -> list[str]:
     return shown + children
 
 
+def arguments(block: Any) -> list[str]:
+    """The constructor's arguments as they stand now, for a block whose children follow from them."""
+    return _arguments(block)[0]
+
+
 def _holds_blocks(value: Any) -> bool:
     if isinstance(value, (list, tuple, dict)):
         return any(map(_holds_blocks, raw_items(value)))

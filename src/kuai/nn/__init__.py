@@ -1,6 +1,6 @@
 """Layers by family, containers, and the activations as functions and blocks.
 
-The functions are JAX's own. Rooms that wait for their families: conv, pool, attention, recurrent.
+The functions are JAX's own. Rooms that wait for their families: conv, pool, recurrent.
 """
 
 from jax.nn import celu as celu
@@ -36,12 +36,18 @@ from kuai.core.containers import Sequential as Sequential
 from kuai.nn import activation as activation
 from kuai.nn import ops as ops
 from kuai.nn.activation import Activation as Activation
+from kuai.nn.attention import MultiHeadAttention as MultiHeadAttention
 from kuai.nn.dense import Dense as Dense
 from kuai.nn.dense import Flatten as Flatten
 from kuai.nn.dropout import Dropout as Dropout
 from kuai.nn.embedding import Embedding as Embedding
+from kuai.nn.feed_forward import FeedForward as FeedForward
+from kuai.nn.key_value_cache import KeyValueCache as KeyValueCache
+from kuai.nn.key_value_cache import KeyValues as KeyValues
 from kuai.nn.norm import BatchNorm as BatchNorm
 from kuai.nn.norm import LayerNorm as LayerNorm
+from kuai.nn.positions import PositionEmbedding as PositionEmbedding
+from kuai.nn.positions import SinusoidalPositions as SinusoidalPositions
 from kuai.nn.rectifier import CELU as CELU
 from kuai.nn.rectifier import ELU as ELU
 from kuai.nn.rectifier import GELU as GELU
@@ -53,6 +59,9 @@ from kuai.nn.rectifier import ReLU as ReLU
 from kuai.nn.rectifier import ReLU6 as ReLU6
 from kuai.nn.rectifier import SiLU as SiLU
 from kuai.nn.rectifier import Softplus as Softplus
+from kuai.nn.rotary import LinearScaling as LinearScaling
+from kuai.nn.rotary import Llama3Scaling as Llama3Scaling
+from kuai.nn.rotary import Rotary as Rotary
 from kuai.nn.squashing import GLU as GLU
 from kuai.nn.squashing import HardSigmoid as HardSigmoid
 from kuai.nn.squashing import HardTanh as HardTanh
@@ -62,3 +71,7 @@ from kuai.nn.squashing import Sigmoid as Sigmoid
 from kuai.nn.squashing import Softmax as Softmax
 from kuai.nn.squashing import SoftSign as SoftSign
 from kuai.nn.squashing import Tanh as Tanh
+from kuai.nn.transformer import TransformerDecoderLayer as TransformerDecoderLayer
+from kuai.nn.transformer import TransformerEncoderLayer as TransformerEncoderLayer
+from kuai.nn.transformer_stacks import TransformerDecoder as TransformerDecoder
+from kuai.nn.transformer_stacks import TransformerEncoder as TransformerEncoder

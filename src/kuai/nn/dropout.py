@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
 from kuai import random
 from kuai.core.block import Block
 from kuai.core.modes import is_training
@@ -50,9 +52,13 @@ class Dropout(Block):
 
     def forward(self, x: Any) -> Any:
         """The input with elements dropped, or as it is."""
-        x = as_floating(x)
-        if not is_training() or self.rate == 0:
-            return x
-        shared = {checked_axis(x, axis) for axis in self.shared_axes}
-        shape = tuple(1 if axis in shared else n for axis, n in enumerate(x.shape))
-        return ops.dropout(x, random.bernoulli(1 - self.rate, shape), self.rate)
+        return dropped(as_floating(x), self.rate, self.shared_axes)
+
+
+def dropped(x: jax.Array, rate: float, shared_axes: tuple[int, ...] = ()) -> jax.Array:
+    """In training, x with elements dropped; else, and with a rate of 0, as it is."""
+    if not is_training() or rate == 0:
+        return x
+    shared = {checked_axis(x, axis) for axis in shared_axes}
+    shape = tuple(1 if axis in shared else n for axis, n in enumerate(x.shape))
+    return ops.dropout(x, random.bernoulli(1 - rate, shape), rate)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Bool, Float, Integer
 
-__all__ = ["batch_norm", "dense", "dropout", "embedding", "layer_norm", "moments"]
+from kuai.nn._dtypes import promoted as promoted
+from kuai.nn.ops_attention import attention as attention
+from kuai.nn.ops_attention import rotate as rotate
+
+__all__ = ["attention", "batch_norm", "dense", "dropout", "embedding", "layer_norm", "moments",
+           "rotate"]  # fmt: skip
 
 
 def dense(
@@ -181,14 +184,6 @@ def embedding(
     """
     rows = table.at[indices]
     return rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
-
-
-def promoted(first: np.dtype, second: np.dtype) -> np.dtype:
-    """The dtype that both fit in: the layers' own casts, which JAX's strict promotion allows."""
-    if first == second:
-        return first
-    with jax.numpy_dtype_promotion("standard"):
-        return jnp.promote_types(first, second)
 
 
 def _normalize(

@@ -1,0 +1,160 @@
+"""Attention and rotary positions as pure functions of arrays."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from kuai.nn._dtypes import widened
+from kuai.nn.fused_attention import fused_attention
+
+
+def attention(
+    query: Float[Array, "batch queries heads width"],
+    key: Float[Array, "batch keys key_heads width"],
+    value: Float[Array, "batch keys key_heads width"],
+    mask: Bool[Array, "#batch #heads #queries #keys"] | None = None,
+    bias: Float[Array, "#batch #heads #queries #keys"] | None = None,
+    causal: bool = False,
+    keep: Bool[Array, "batch heads queries keys"] | None = None,
+    rate: float = 0.0,
+) -> Float[Array, "batch queries heads width"]:
+    """Softmax attention of each head: softmax(q kᵀ / √width + bias) v.
+
+    A query that may attend to no key gives zeros, with zero gradient. Scores and softmax are
+    computed in at least float32. On a GPU that has them, cuDNN's fused kernels do the work for half
+    precision without dropout.
+
+    Args:
+        query: of one dtype with key and value.
+        key: of as many heads as the query, or of a divisor of them: each serves a run of query
+            heads.
+        value: of the key's shape.
+        mask: True where a query may attend to a key; default everywhere.
+        bias: added to the scores; default none. Where it is -inf, a query may not attend.
+        causal: whether query i attends to keys 0 to i only.
+        keep: mask of the weights that dropout keeps; default all.
+        rate: the probability with which `keep` is False.
+
+    Shape:
+        query (batch, queries, heads, width) → the same.
+
+    Example:
+        >>> from kuai.nn import ops
+        >>> value = jnp.array([[[[2.0]], [[4.0]]]])
+        >>> ops.attention(jnp.zeros((1, 2, 1, 1)), value, value, causal=True).ravel().tolist()
+        [2.0, 3.0]
+
+    Reference:
+        Vaswani et al., "Attention is all you need" (2017).
+    """
+    if bias is not None:
+        finite = bias > -jnp.inf
+        mask = finite if mask is None else mask & finite
+        bias = jnp.where(finite, bias, jnp.zeros((), bias.dtype))
+    some = None if mask is None else _some_key(mask, query, key, causal)
+    if mask is not None:
+        # A query without any key attends to all, so that nothing is infinite, and is then cleared.
+        mask = mask | ~some
+    y = None if keep is not None else fused_attention(query, key, value, mask, bias, causal)
+    if y is None:
+        scores = _scores(query, key)
+        weights = _weights(scores, _combined(mask, query, key, causal), bias, keep, rate)
+        y = _weighted(weights.astype(value.dtype), value)
+    return y if some is None else jnp.where(some.swapaxes(1, 2), y, jnp.zeros((), y.dtype))
+
+
+def rotate(
+    x: Float[Array, "batch length heads width"],
+    angles: Float[Array, "#batch length half"],
+    interleaved: bool = False,
+) -> Float[Array, "batch length heads width"]:
+    """Rotate pairs of features by angles, which then add up: (a, b) → (a cos - b sin, b cos + a sin).
+
+    Args:
+        x: the input.
+        angles: of each position and pair; features beyond twice as many stay as they are.
+        interleaved: whether neighbours are pairs; default: feature i and feature i + half.
+
+    Shape:
+        That of x, in its dtype.
+
+    Example:
+        >>> from kuai.nn import ops
+        >>> x = jnp.array([[[[1.0, 0.0]]]])
+        >>> ops.rotate(x, jnp.array([[[jnp.pi / 2]]])).round(3).ravel().tolist()
+        [-0.0, 1.0]
+
+    Reference:
+        Su et al., "RoFormer: enhanced transformer with rotary position embedding" (2021).
+    """
+    half = angles.shape[-1]
+    turned, rest = x[..., : 2 * half].astype(angles.dtype), x[..., 2 * half :]
+    cos, sin = jnp.cos(angles)[:, :, None], jnp.sin(angles)[:, :, None]
+    if interleaved:
+        a, b = turned[..., ::2], turned[..., 1::2]
+        y = jnp.stack([a * cos - b * sin, b * cos + a * sin], -1).reshape(turned.shape)
+    else:
+        a, b = turned[..., :half], turned[..., half:]
+        y = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
+    return jnp.concatenate([y.astype(x.dtype), rest], -1)
+
+
+def _causal(query: jax.Array, key: jax.Array) -> jax.Array:
+    shape = query.shape[1], key.shape[1]
+    return lax.broadcasted_iota(jnp.int32, shape, 0) >= lax.broadcasted_iota(jnp.int32, shape, 1)
+
+
+def _combined(
+    mask: jax.Array | None, query: jax.Array, key: jax.Array, causal: bool
+) -> jax.Array | None:
+    if not causal:
+        return mask
+    return _causal(query, key) if mask is None else mask & _causal(query, key)
+
+
+def _some_key(mask: jax.Array, query: jax.Array, key: jax.Array, causal: bool) -> jax.Array:
+    """Whether a query may attend to any key: (batch, heads, queries, 1), or 1 for an axis."""
+    allowed = _combined(mask, query, key, causal)
+    return allowed.any(-1, keepdims=True)
+
+
+def _scores(query: jax.Array, key: jax.Array) -> jax.Array:
+    """(batch, heads, queries, keys), wide; the heads that share a key's head stand side by side."""
+    batch, queries, heads, width = query.shape
+    keys, key_heads = key.shape[1:3]
+    wide = widened(query.dtype)
+    rows = query.transpose(0, 2, 1, 3).reshape(batch, key_heads, -1, width)
+    scores = jnp.matmul(rows, key.transpose(0, 2, 3, 1), preferred_element_type=wide)
+    return scores.reshape(batch, heads, queries, keys) * jnp.asarray(1 / math.sqrt(width), wide)
+
+
+def _weights(
+    scores: jax.Array,
+    allowed: jax.Array | None,
+    bias: jax.Array | None,
+    keep: jax.Array | None,
+    rate: float,
+) -> jax.Array:
+    """The softmax of the scores, where dropout keeps it."""
+    if bias is not None:
+        scores = scores + bias.astype(scores.dtype)
+    if allowed is not None:
+        scores = jnp.where(allowed, scores, jnp.asarray(-jnp.inf, scores.dtype))
+    weights = jax.nn.softmax(scores)
+    if keep is None:
+        return weights
+    return jnp.where(keep, weights / jnp.asarray(1 - rate, weights.dtype), 0)
+
+
+def _weighted(weights: jax.Array, value: jax.Array) -> jax.Array:
+    """The sums of the values by weight: (batch, queries, heads, width)."""
+    batch, heads, queries, keys = weights.shape
+    key_heads, width = value.shape[2:]
+    rows = weights.reshape(batch, key_heads, -1, keys)
+    y = jnp.matmul(rows, value.transpose(0, 2, 1, 3), preferred_element_type=value.dtype)
+    return y.reshape(batch, heads, queries, width).transpose(0, 2, 1, 3)
