@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import math
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer
 
-__all__ = ["batch_norm", "dense", "dropout", "embedding", "layer_norm", "moments"]
+from kuai.nn._dtypes import promoted as promoted
+from kuai.nn.adaptive_pooling import adaptive_avg_pool as adaptive_avg_pool
+from kuai.nn.adaptive_pooling import adaptive_max_pool as adaptive_max_pool
+from kuai.nn.convolution import conv as conv
+from kuai.nn.convolution import conv_transpose as conv_transpose
+from kuai.nn.padding import pad as pad
+from kuai.nn.pooling import avg_pool as avg_pool
+from kuai.nn.pooling import max_pool as max_pool
+from kuai.nn.resizing import resize as resize
+from kuai.nn.shuffling import pixel_shuffle as pixel_shuffle
+from kuai.nn.shuffling import pixel_unshuffle as pixel_unshuffle
+
+__all__ = ["adaptive_avg_pool", "adaptive_max_pool", "avg_pool", "batch_norm", "bilinear", "conv",
+           "conv_transpose", "dense", "dropout", "embedding", "layer_norm", "max_pool", "moments",
+           "pad", "pixel_shuffle", "pixel_unshuffle", "resize"]  # fmt: skip
 
 
 def dense(
@@ -44,6 +56,38 @@ def dense(
     if bias is not None:
         y = y + bias.astype(dtype)
     return y.reshape(*batch, weight.shape[-1])
+
+
+def bilinear(
+    first: Float[Array, "*batch first"],
+    second: Float[Array, "*batch second"],
+    weight: Float[Array, "first second units"],
+    bias: Float[Array, " units"] | None = None,
+) -> Float[Array, "*batch units"]:
+    """y[u] = x₁ᵀ W[:, :, u] x₂ + b[u] over the last axes.
+
+    Args:
+        first: x₁.
+        second: x₂.
+        weight: W.
+        bias: b; default none.
+
+    Shape:
+        first (..., i), second (..., j), weight (i, j, units), bias (units,) → (..., units), in the
+        dtype that all but b promote to; the sum over j is taken in at least float32.
+
+    Example:
+        >>> from kuai.nn import ops
+        >>> ops.bilinear(jnp.ones((1, 2)), jnp.ones((1, 3)), jnp.ones((2, 3, 1))).tolist()
+        [[6.0]]
+    """
+    dtype = promoted(promoted(first.dtype, second.dtype), weight.dtype)
+    wide = promoted(dtype, jnp.dtype(jnp.float32))
+    inputs, others, units = weight.shape
+    partial = dense(first.astype(dtype), weight.reshape(inputs, others * units)).astype(wide)
+    partial = partial.reshape(*first.shape[:-1], others, units)
+    y = (partial * second.astype(wide)[..., None]).sum(-2).astype(dtype)
+    return y if bias is None else y + bias.astype(dtype)
 
 
 def dropout(
@@ -178,14 +222,6 @@ def embedding(
     """
     rows = table.at[indices]
     return rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
-
-
-def promoted(first: np.dtype, second: np.dtype) -> np.dtype:
-    """The dtype that both fit in: the layers' own casts, which JAX's strict promotion allows."""
-    if first == second:
-        return first
-    with jax.numpy_dtype_promotion("standard"):
-        return jnp.promote_types(first, second)
 
 
 def _normalize(
