@@ -53,7 +53,7 @@ class Pad2d(Padded):
         channels).
 
     Raises:
-        ArgumentError: the padding is no integer of at least 0 and no such tuple, or method or layout
+        ArgumentError: the padding is no integer of at least 0 and no such tuple, method or layout
             are unknown; when called, the input is no array.
         ShapeError: when called, the input has other axes, or no more elements than are to be
             reflected, or fewer than are to be taken from the other end.

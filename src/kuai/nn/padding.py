@@ -34,9 +34,9 @@ def pad(
     Args:
         x: the input.
         padding: how many: an integer, or for each spatial axis an integer or a pair (low, high).
-        method: which: "constant" (`value`), "reflect" (as in a mirror on the outermost element, which
-            is not repeated), "replicate" (the outermost element), or "circular" (from the other
-            end).
+        method: which: "constant" (`value`, the default), "reflect" (as in a mirror on the outermost
+            element, which is not repeated), "replicate" (the outermost element) or "circular" (from
+            the other end).
         value: for method "constant"; default 0.
         layout: "channels_last" (default) or "channels_first".
 
@@ -90,6 +90,6 @@ def _check_enough(lengths: tuple[int, ...], pairs: Pairs, method: str) -> None:
     ):
         limits = tuple(n + most[method] for n in lengths)
         raise ShapeError(
-            f"{here()}: expected padding of at most {limits} in method {method!r} on an input of "
+            f"{here()}: expected padding of at most {limits} for method {method!r} on an input of "
             f"{lengths}, got {pairs}; use less padding or a larger input"
         )
