@@ -33,10 +33,12 @@ GOLDENS = Path(__file__).parent / "tests" / "goldens"
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # The modules of array functions; so kuai is imported inside functions below. What they import for
 # their annotations alone, and so not at run time, is found among the built-in names.
+OPS = ["adaptive_pooling", "convolution", "ops", "ops_attention", "padding", "pooling", "resizing",
+       "shuffling"]  # fmt: skip
 jaxtyping.install_import_hook(
-    ["kuai.nn.ops", "kuai.nn.ops_attention", "kuai.losses", "kuai.metrics"], "beartype.beartype"
+    [*(f"kuai.nn.{name}" for name in OPS), "kuai.losses", "kuai.metrics"], "beartype.beartype"
 )
-for _name in ("Array", "Bool", "Float", "Integer"):
+for _name in ("Array", "Bool", "Float", "Integer", "Shaped"):
     setattr(builtins, _name, getattr(jaxtyping, _name))
 
 # No test may depend on how fast the machine is, and CI must find what it found before.

@@ -14,6 +14,7 @@ import kuai
 from kuai import nn
 from tests.catalogue_containers import CONTAINERS
 from tests.catalogue_repeat import REPEATS
+from tests.catalogue_spatial import SPATIAL
 from tests.entry import Entry, Integers
 from tests.oracles import (
     batch_norm,
@@ -318,4 +319,4 @@ ACTIVATIONS = [
     activation("Activation of a function", lambda: nn.Activation(nn.tanh), np.tanh),
 ]
 
-CATALOGUE = [*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS, *REPEATS]
+CATALOGUE = [*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS, *REPEATS, *SPATIAL]

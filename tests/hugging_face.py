@@ -110,7 +110,9 @@ def _results(model: Any, torch: Any, seed: int) -> dict[str, np.ndarray]:
     images = hasattr(config, "num_channels")
     if images:
         size = getattr(config, "image_size", 32)
-        x = torch.tensor(numbers.normal(size=(2, config.num_channels, size, size)), dtype=torch.float32)
+        x = torch.tensor(
+            numbers.normal(size=(2, config.num_channels, size, size)), dtype=torch.float32
+        )
         logits = model(pixel_values=x).logits
     else:
         x = torch.tensor(numbers.integers(0, 49, size=(2, 7)))

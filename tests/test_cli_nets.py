@@ -68,7 +68,10 @@ def test_images_are_made_of_rows_of_pixels(kuai, tmp_path):
     ("words", "message"),
     [
         (("--net", "gpt-mini", "--hidden", "4"), "--hidden: the net gpt-mini has no such option"),
-        (("--net", "gpt-mini", "--data", "digits"), "expected tokens (examples, length), got float32"),
+        (
+            ("--net", "gpt-mini", "--data", "digits"),
+            "expected tokens (examples, length), got float32",
+        ),
         (("--net", "resnet18", "--data", "text:none.txt"), "none.txt: the file does not exist"),
         (("--net", "resnet18", "--data", "table.csv"), "expected images (examples, height, width"),
     ],

@@ -114,7 +114,9 @@ def frequencies(how, temperature=1.0, top_p=1.0):
 
 
 def test_tokens_are_drawn_as_often_as_they_are_likely():
-    np.testing.assert_allclose(frequencies(_Draw(True, None, False)), [0.5, 0.25, 0.15, 0.1], atol=0.03)
+    np.testing.assert_allclose(
+        frequencies(_Draw(True, None, False)), [0.5, 0.25, 0.15, 0.1], atol=0.03
+    )
 
 
 def test_temperature_sharpens():

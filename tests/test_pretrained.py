@@ -58,7 +58,9 @@ def check_gradients(folder, gradients, results):
     assert gradients.keys() == wanted.keys()
     largest = max(np.abs(array).max() for array in wanted.values())
     for path, array in wanted.items():
-        np.testing.assert_allclose(gradients[path], array, rtol=1e-3, atol=1e-5 * largest, err_msg=path)
+        np.testing.assert_allclose(
+            gradients[path], array, rtol=1e-3, atol=1e-5 * largest, err_msg=path
+        )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -91,7 +93,9 @@ def test_a_lower_precision_in_the_file_becomes_float32_unless_asked(folder):
     arrays = load_file(folder / "model.safetensors")
     half = {name: array.astype(jnp.bfloat16) for name, array in arrays.items()}
     save_file(half, folder / "model.safetensors")
-    assert {p.dtype for p in kuai.models.from_pretrained(folder).parameters()} == {jnp.dtype("float32")}
+    assert {p.dtype for p in kuai.models.from_pretrained(folder).parameters()} == {
+        jnp.dtype("float32")
+    }
     net = kuai.models.from_pretrained(folder, dtype="bfloat16")
     assert {p.dtype for p in net.parameters()} == {jnp.dtype("bfloat16")}
     assert net(jnp.array([[1, 2]])).dtype == jnp.bfloat16
@@ -102,7 +106,9 @@ def test_a_missing_shard_is_named(tmp_path):
     index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     save_file({"a": np.zeros(1)}, tmp_path / "model-1.safetensors")
-    with pytest.raises(kuai.errors.MissingFileError, match=r"1 of 2 shards .* model-2\.safetensors"):
+    with pytest.raises(
+        kuai.errors.MissingFileError, match=r"1 of 2 shards .* model-2\.safetensors"
+    ):
         kuai.models.from_pretrained(tmp_path)
 
 
@@ -118,7 +124,9 @@ def test_integers_for_floats_are_refused(folder):
     arrays = load_file(folder / "model.safetensors")
     name = "transformer.wte.weight"
     save_file({**arrays, name: arrays[name].astype(np.int8)}, folder / "model.safetensors")
-    with pytest.raises(kuai.errors.CheckpointError, match=r"tokens\.weight: expected .*float32.* int8"):
+    with pytest.raises(
+        kuai.errors.CheckpointError, match=r"tokens\.weight: expected .*float32.* int8"
+    ):
         kuai.models.from_pretrained(folder)
 
 
@@ -133,9 +141,15 @@ def test_a_config_that_does_not_fit_the_weights_tells_every_difference(folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "mamba"}, r"known family \(gpt2, llama, bert, vit, resnet\), got .*'mamba'"),
+        (
+            {"model_type": "mamba"},
+            r"known family \(gpt2, llama, bert, vit, resnet\), got .*'mamba'",
+        ),
         ({"activation_function": "sin"}, "activation_function to be one of gelu_new"),
-        ({"scale_attn_by_inverse_layer_idx": True}, "expected scale_attn_by_inverse_layer_idx to be False"),
+        (
+            {"scale_attn_by_inverse_layer_idx": True},
+            "expected scale_attn_by_inverse_layer_idx to be False",
+        ),
     ],
 )
 def test_what_the_nets_cannot_do_is_refused(folder, changes, message):

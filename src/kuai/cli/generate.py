@@ -38,9 +38,7 @@ COMMAND = Command(
     (
         Option("start", text, "what the text begins with", None, "TEXT"),
         Option("length", whole(1), "characters that are added", writing.CHARACTERS, "N"),
-        Option(
-            "temperature", nonnegative, "how freely it draws", writing.TEMPERATURE, "NUMBER"
-        ),
+        Option("temperature", nonnegative, "how freely it draws", writing.TEMPERATURE, "NUMBER"),
         Option("seed", whole(0, 2**32 - 1), "of the draws", 0, "N"),
         nets.NET,
     ),

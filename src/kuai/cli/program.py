@@ -18,7 +18,14 @@ from kuai.cli.options import Option, UsageError
 from kuai.cli.settings import Settings, gather
 from kuai.errors import KuaiError
 
-COMMANDS = (train.COMMAND, evaluate.COMMAND, predict.COMMAND, generate.COMMAND, show.COMMAND, version.COMMAND)
+COMMANDS = (
+    train.COMMAND,
+    evaluate.COMMAND,
+    predict.COMMAND,
+    generate.COMMAND,
+    show.COMMAND,
+    version.COMMAND,
+)
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _EPILOG = """\

@@ -17,7 +17,6 @@ from kuai.data.targets import dataset_from
 from kuai.data.text_file import text
 from kuai.errors import ArgumentError, FileAccessError, MissingExtraError
 
-
 TEXT = "text:"  # what stands before the name of a text file
 
 

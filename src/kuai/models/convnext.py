@@ -48,7 +48,7 @@ class ConvNeXtUnit(Block):
         self.drop_path = nn.DropPath(drop_path)
 
     def forward(self, x: Any) -> Any:
-        """x + scale · body(x)."""
+        """X + scale · body(x)."""
         return x + self.drop_path(self.scale * self.body(x))
 
 

@@ -9,6 +9,7 @@ from kuai import nn
 from kuai.core.block import Block
 from kuai.models._check import check_equal_length
 
+
 def vgg(
     stacks: Sequence[int],
     classes: int = 1000,

@@ -1,6 +1,6 @@
 """Layers by family, containers, and the activations as functions and blocks.
 
-The functions are JAX's own. Rooms that wait for their families: conv, pool, recurrent.
+The functions are JAX's own.
 """
 
 from jax.nn import celu as celu
@@ -36,16 +36,44 @@ from kuai.core.containers import Sequential as Sequential
 from kuai.nn import activation as activation
 from kuai.nn import ops as ops
 from kuai.nn.activation import Activation as Activation
+from kuai.nn.adaptive_pool import AdaptiveAvgPool1d as AdaptiveAvgPool1d
+from kuai.nn.adaptive_pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from kuai.nn.adaptive_pool import AdaptiveAvgPool3d as AdaptiveAvgPool3d
+from kuai.nn.adaptive_pool import AdaptiveMaxPool1d as AdaptiveMaxPool1d
+from kuai.nn.adaptive_pool import AdaptiveMaxPool2d as AdaptiveMaxPool2d
+from kuai.nn.adaptive_pool import AdaptiveMaxPool3d as AdaptiveMaxPool3d
 from kuai.nn.attention import MultiHeadAttention as MultiHeadAttention
+from kuai.nn.bilinear import Bilinear as Bilinear
+from kuai.nn.conv import Conv1d as Conv1d
+from kuai.nn.conv import Conv2d as Conv2d
+from kuai.nn.conv import Conv3d as Conv3d
+from kuai.nn.conv_transpose import ConvTranspose1d as ConvTranspose1d
+from kuai.nn.conv_transpose import ConvTranspose2d as ConvTranspose2d
+from kuai.nn.conv_transpose import ConvTranspose3d as ConvTranspose3d
 from kuai.nn.dense import Dense as Dense
 from kuai.nn.dense import Flatten as Flatten
 from kuai.nn.dropout import Dropout as Dropout
 from kuai.nn.embedding import Embedding as Embedding
 from kuai.nn.feed_forward import FeedForward as FeedForward
+from kuai.nn.global_pool import GlobalAvgPool1d as GlobalAvgPool1d
+from kuai.nn.global_pool import GlobalAvgPool2d as GlobalAvgPool2d
+from kuai.nn.global_pool import GlobalAvgPool3d as GlobalAvgPool3d
+from kuai.nn.global_pool import GlobalMaxPool1d as GlobalMaxPool1d
+from kuai.nn.global_pool import GlobalMaxPool2d as GlobalMaxPool2d
+from kuai.nn.global_pool import GlobalMaxPool3d as GlobalMaxPool3d
 from kuai.nn.key_value_cache import KeyValueCache as KeyValueCache
 from kuai.nn.key_value_cache import KeyValues as KeyValues
 from kuai.nn.norm import BatchNorm as BatchNorm
 from kuai.nn.norm import LayerNorm as LayerNorm
+from kuai.nn.pad import Pad1d as Pad1d
+from kuai.nn.pad import Pad2d as Pad2d
+from kuai.nn.pad import Pad3d as Pad3d
+from kuai.nn.pool import AvgPool1d as AvgPool1d
+from kuai.nn.pool import AvgPool2d as AvgPool2d
+from kuai.nn.pool import AvgPool3d as AvgPool3d
+from kuai.nn.pool import MaxPool1d as MaxPool1d
+from kuai.nn.pool import MaxPool2d as MaxPool2d
+from kuai.nn.pool import MaxPool3d as MaxPool3d
 from kuai.nn.positions import PositionEmbedding as PositionEmbedding
 from kuai.nn.positions import SinusoidalPositions as SinusoidalPositions
 from kuai.nn.rectifier import CELU as CELU
@@ -62,6 +90,8 @@ from kuai.nn.rectifier import Softplus as Softplus
 from kuai.nn.rotary import LinearScaling as LinearScaling
 from kuai.nn.rotary import Llama3Scaling as Llama3Scaling
 from kuai.nn.rotary import Rotary as Rotary
+from kuai.nn.separable import DepthwiseConv2d as DepthwiseConv2d
+from kuai.nn.separable import SeparableConv2d as SeparableConv2d
 from kuai.nn.squashing import GLU as GLU
 from kuai.nn.squashing import HardSigmoid as HardSigmoid
 from kuai.nn.squashing import HardTanh as HardTanh
@@ -75,3 +105,6 @@ from kuai.nn.transformer import TransformerDecoderLayer as TransformerDecoderLay
 from kuai.nn.transformer import TransformerEncoderLayer as TransformerEncoderLayer
 from kuai.nn.transformer_stacks import TransformerDecoder as TransformerDecoder
 from kuai.nn.transformer_stacks import TransformerEncoder as TransformerEncoder
+from kuai.nn.upsample import PixelShuffle as PixelShuffle
+from kuai.nn.upsample import PixelUnshuffle as PixelUnshuffle
+from kuai.nn.upsample import Upsample as Upsample

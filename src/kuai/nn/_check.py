@@ -48,6 +48,21 @@ def as_floating(x: Any) -> jax.Array:
     return array
 
 
+def as_ordered(x: Any) -> jax.Array:
+    """`x` as a JAX array, if its elements have an order.
+
+    Raises:
+        DtypeError: they are complex.
+    """
+    array = as_array(x)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise DtypeError(
+            f"{here()}: expected an input of floats or integers, got {array.dtype} of shape "
+            f"{array.shape}; take its real part or its absolute value"
+        )
+    return array
+
+
 def as_integers(x: Any) -> jax.Array:
     """`x` as a JAX array, if its elements are integers.
 
@@ -110,7 +125,7 @@ def check_count(where: str, name: str, value: Any, *, at_least: int = 1) -> int:
     Raises:
         ArgumentError: `value` is anything else, or too small.
     """
-    number = _index(value)
+    number = whole_number(value)
     if number is None or number < at_least:
         raise ArgumentError(
             f"{where}: expected {name} to be an integer of at least {at_least}, got {value!r}; "
@@ -125,7 +140,7 @@ def check_index(where: str, name: str, value: Any) -> int:
     Raises:
         ArgumentError: `value` is no integer.
     """
-    number = _index(value)
+    number = whole_number(value)
     if number is None:
         raise ArgumentError(
             f"{where}: expected {name} to be an integer, got {value!r}; write for example -1"
@@ -201,7 +216,8 @@ def dtype_of(block: Block, given: str) -> str:
     return next((str(holder.dtype) for holder in own), given)
 
 
-def _index(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
+    """`value` as a Python integer, None where it is none."""
     try:
         return None if isinstance(value, bool) else operator.index(value)
     except TypeError:

@@ -12,11 +12,40 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Bool, Float, Integer
 
 from kuai.nn._dtypes import promoted as promoted
+from kuai.nn.adaptive_pooling import adaptive_avg_pool as adaptive_avg_pool
+from kuai.nn.adaptive_pooling import adaptive_max_pool as adaptive_max_pool
+from kuai.nn.convolution import conv as conv
+from kuai.nn.convolution import conv_transpose as conv_transpose
 from kuai.nn.ops_attention import attention as attention
 from kuai.nn.ops_attention import rotate as rotate
+from kuai.nn.padding import pad as pad
+from kuai.nn.pooling import avg_pool as avg_pool
+from kuai.nn.pooling import max_pool as max_pool
+from kuai.nn.resizing import resize as resize
+from kuai.nn.shuffling import pixel_shuffle as pixel_shuffle
+from kuai.nn.shuffling import pixel_unshuffle as pixel_unshuffle
 
-__all__ = ["attention", "batch_norm", "dense", "dropout", "embedding", "layer_norm", "moments",
-           "rotate"]  # fmt: skip
+__all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "attention",
+    "avg_pool",
+    "batch_norm",
+    "bilinear",
+    "conv",
+    "conv_transpose",
+    "dense",
+    "dropout",
+    "embedding",
+    "layer_norm",
+    "max_pool",
+    "moments",
+    "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "resize",
+    "rotate",
+]
 
 
 def dense(
@@ -50,6 +79,38 @@ def dense(
     if bias is not None:
         y = y + bias.astype(dtype)
     return y.reshape(*batch, weight.shape[-1])
+
+
+def bilinear(
+    first: Float[Array, "*batch first"],
+    second: Float[Array, "*batch second"],
+    weight: Float[Array, "first second units"],
+    bias: Float[Array, " units"] | None = None,
+) -> Float[Array, "*batch units"]:
+    """y[u] = x₁ᵀ W[:, :, u] x₂ + b[u] over the last axes.
+
+    Args:
+        first: x₁.
+        second: x₂.
+        weight: W.
+        bias: b; default none.
+
+    Shape:
+        first (..., i), second (..., j), weight (i, j, units), bias (units,) → (..., units), in the
+        dtype that all but b promote to; the sum over j is taken in at least float32.
+
+    Example:
+        >>> from kuai.nn import ops
+        >>> ops.bilinear(jnp.ones((1, 2)), jnp.ones((1, 3)), jnp.ones((2, 3, 1))).tolist()
+        [[6.0]]
+    """
+    dtype = promoted(promoted(first.dtype, second.dtype), weight.dtype)
+    wide = promoted(dtype, jnp.dtype(jnp.float32))
+    inputs, others, units = weight.shape
+    partial = dense(first.astype(dtype), weight.reshape(inputs, others * units)).astype(wide)
+    partial = partial.reshape(*first.shape[:-1], others, units)
+    y = (partial * second.astype(wide)[..., None]).sum(-2).astype(dtype)
+    return y if bias is None else y + bias.astype(dtype)
 
 
 def dropout(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
 
 from kuai.nn._dtypes import widened
 from kuai.nn.fused_attention import fused_attention
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Bool, Float
 
 
 def attention(
