@@ -31,7 +31,10 @@ GOLDENS = Path(__file__).parent / "tests" / "goldens"
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # The modules of array functions; so kuai is imported inside functions below.
-install_import_hook(["kuai.nn.ops", "kuai.losses", "kuai.metrics"], "beartype.beartype")
+install_import_hook(
+    ["kuai.nn.functions", "kuai.nn.norm_ops", "kuai.nn.ops", "kuai.losses", "kuai.metrics"],
+    "beartype.beartype",
+)
 
 # No test may depend on how fast the machine is, and CI must find what it found before.
 hypothesis.settings.register_profile(

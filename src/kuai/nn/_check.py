@@ -148,6 +148,20 @@ def check_number(where: str, name: str, value: Any, below: float, *, itself: boo
     return value
 
 
+def check_layout(where: str, layout: Any) -> str:
+    """The name of a layout.
+
+    Raises:
+        ArgumentError: it is another.
+    """
+    if layout not in ("channels_last", "channels_first"):
+        raise ArgumentError(
+            f"{where}: expected layout 'channels_last' or 'channels_first', got {layout!r}; "
+            "write for example layout='channels_last'"
+        )
+    return str(layout)
+
+
 def floating_name(where: str, dtype: Any) -> str:
     """The name of a floating dtype, for the parameters of a layer.
 
