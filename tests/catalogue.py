@@ -13,6 +13,7 @@ import numpy as np
 import kuai
 from kuai import nn
 from tests.catalogue_containers import CONTAINERS
+from tests.catalogue_norms import NORMS_AND_KIN
 from tests.catalogue_repeat import REPEATS
 from tests.catalogue_spatial import SPATIAL
 from tests.entry import Entry, Integers
@@ -319,4 +320,7 @@ ACTIVATIONS = [
     activation("Activation of a function", lambda: nn.Activation(nn.tanh), np.tanh),
 ]
 
-CATALOGUE = [*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS, *REPEATS, *SPATIAL]
+CATALOGUE = [
+    *(*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS),
+    *(*REPEATS, *SPATIAL, *NORMS_AND_KIN),
+]

@@ -1,6 +1,8 @@
 """Layers by family, containers, and the activations as functions and blocks.
 
 The functions are JAX's own.
+The functions are JAX's own, and a few that JAX lacks. Rooms that wait for their families: conv,
+pool, attention, recurrent.
 """
 
 from jax.nn import celu as celu
@@ -9,6 +11,7 @@ from jax.nn import gelu as gelu
 from jax.nn import glu as glu
 from jax.nn import hard_sigmoid as hard_sigmoid
 from jax.nn import hard_silu as hard_silu
+from jax.nn import hard_swish as hard_swish
 from jax.nn import hard_tanh as hard_tanh
 from jax.nn import leaky_relu as leaky_relu
 from jax.nn import log_sigmoid as log_sigmoid
@@ -22,6 +25,9 @@ from jax.nn import silu as silu
 from jax.nn import soft_sign as soft_sign
 from jax.nn import softmax as softmax
 from jax.nn import softplus as softplus
+from jax.nn import sparse_plus as sparse_plus
+from jax.nn import sparse_sigmoid as sparse_sigmoid
+from jax.nn import squareplus as squareplus
 from jax.nn import swish as swish
 from jax.nn import tanh as tanh
 
@@ -42,8 +48,15 @@ from kuai.nn.adaptive_pool import AdaptiveAvgPool3d as AdaptiveAvgPool3d
 from kuai.nn.adaptive_pool import AdaptiveMaxPool1d as AdaptiveMaxPool1d
 from kuai.nn.adaptive_pool import AdaptiveMaxPool2d as AdaptiveMaxPool2d
 from kuai.nn.adaptive_pool import AdaptiveMaxPool3d as AdaptiveMaxPool3d
+from kuai.nn.along_axis import GLU as GLU
+from kuai.nn.along_axis import LogSoftmax as LogSoftmax
+from kuai.nn.along_axis import Softmax as Softmax
+from kuai.nn.along_axis import Softmin as Softmin
+from kuai.nn.along_axis import Sparsemax as Sparsemax
 from kuai.nn.attention import MultiHeadAttention as MultiHeadAttention
 from kuai.nn.bilinear import Bilinear as Bilinear
+from kuai.nn.channel_norm import GroupNorm as GroupNorm
+from kuai.nn.channel_norm import InstanceNorm as InstanceNorm
 from kuai.nn.conv import Conv1d as Conv1d
 from kuai.nn.conv import Conv2d as Conv2d
 from kuai.nn.conv import Conv3d as Conv3d
@@ -52,9 +65,19 @@ from kuai.nn.conv_transpose import ConvTranspose2d as ConvTranspose2d
 from kuai.nn.conv_transpose import ConvTranspose3d as ConvTranspose3d
 from kuai.nn.dense import Dense as Dense
 from kuai.nn.dense import Flatten as Flatten
+from kuai.nn.dropout import AlphaDropout as AlphaDropout
 from kuai.nn.dropout import Dropout as Dropout
+from kuai.nn.dropout import DropPath as DropPath
+from kuai.nn.dropout import SpatialDropout as SpatialDropout
 from kuai.nn.embedding import Embedding as Embedding
 from kuai.nn.feed_forward import FeedForward as FeedForward
+from kuai.nn.functions import hard_shrink as hard_shrink
+from kuai.nn.functions import quick_gelu as quick_gelu
+from kuai.nn.functions import soft_shrink as soft_shrink
+from kuai.nn.functions import softmin as softmin
+from kuai.nn.functions import sparsemax as sparsemax
+from kuai.nn.functions import tanh_shrink as tanh_shrink
+from kuai.nn.functions import threshold as threshold
 from kuai.nn.global_pool import GlobalAvgPool1d as GlobalAvgPool1d
 from kuai.nn.global_pool import GlobalAvgPool2d as GlobalAvgPool2d
 from kuai.nn.global_pool import GlobalAvgPool3d as GlobalAvgPool3d
@@ -63,6 +86,8 @@ from kuai.nn.global_pool import GlobalMaxPool2d as GlobalMaxPool2d
 from kuai.nn.global_pool import GlobalMaxPool3d as GlobalMaxPool3d
 from kuai.nn.key_value_cache import KeyValueCache as KeyValueCache
 from kuai.nn.key_value_cache import KeyValues as KeyValues
+from kuai.nn.noise import GaussianDropout as GaussianDropout
+from kuai.nn.noise import GaussianNoise as GaussianNoise
 from kuai.nn.norm import BatchNorm as BatchNorm
 from kuai.nn.norm import LayerNorm as LayerNorm
 from kuai.nn.pad import Pad1d as Pad1d
@@ -83,23 +108,35 @@ from kuai.nn.rectifier import SELU as SELU
 from kuai.nn.rectifier import HardSiLU as HardSiLU
 from kuai.nn.rectifier import LeakyReLU as LeakyReLU
 from kuai.nn.rectifier import Mish as Mish
+from kuai.nn.rectifier import QuickGELU as QuickGELU
 from kuai.nn.rectifier import ReLU as ReLU
 from kuai.nn.rectifier import ReLU6 as ReLU6
 from kuai.nn.rectifier import SiLU as SiLU
 from kuai.nn.rectifier import Softplus as Softplus
+from kuai.nn.rms_norm import LocalResponseNorm as LocalResponseNorm
+from kuai.nn.rms_norm import RMSNorm as RMSNorm
 from kuai.nn.rotary import LinearScaling as LinearScaling
 from kuai.nn.rotary import Llama3Scaling as Llama3Scaling
 from kuai.nn.rotary import Rotary as Rotary
 from kuai.nn.separable import DepthwiseConv2d as DepthwiseConv2d
 from kuai.nn.separable import SeparableConv2d as SeparableConv2d
+from kuai.nn.shrinking import HardShrink as HardShrink
+from kuai.nn.shrinking import SoftShrink as SoftShrink
+from kuai.nn.shrinking import TanhShrink as TanhShrink
+from kuai.nn.shrinking import Threshold as Threshold
+from kuai.nn.slopes import Maxout as Maxout
+from kuai.nn.slopes import PReLU as PReLU
+from kuai.nn.slopes import RReLU as RReLU
+from kuai.nn.smooth import Softplus as Softplus
+from kuai.nn.smooth import SparsePlus as SparsePlus
+from kuai.nn.smooth import Squareplus as Squareplus
 from kuai.nn.squashing import GLU as GLU
 from kuai.nn.squashing import HardSigmoid as HardSigmoid
 from kuai.nn.squashing import HardTanh as HardTanh
 from kuai.nn.squashing import LogSigmoid as LogSigmoid
-from kuai.nn.squashing import LogSoftmax as LogSoftmax
 from kuai.nn.squashing import Sigmoid as Sigmoid
-from kuai.nn.squashing import Softmax as Softmax
 from kuai.nn.squashing import SoftSign as SoftSign
+from kuai.nn.squashing import SparseSigmoid as SparseSigmoid
 from kuai.nn.squashing import Tanh as Tanh
 from kuai.nn.transformer import TransformerDecoderLayer as TransformerDecoderLayer
 from kuai.nn.transformer import TransformerEncoderLayer as TransformerEncoderLayer

@@ -6,16 +6,19 @@ import math
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
-from jax import lax
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float, Integer
 
 from kuai.nn._dtypes import promoted as promoted
+from kuai.nn._dtypes import widened
 from kuai.nn.adaptive_pooling import adaptive_avg_pool as adaptive_avg_pool
 from kuai.nn.adaptive_pooling import adaptive_max_pool as adaptive_max_pool
 from kuai.nn.convolution import conv as conv
 from kuai.nn.convolution import conv_transpose as conv_transpose
+from kuai.nn.norm_ops import batch_norm as batch_norm
+from kuai.nn.norm_ops import group_norm as group_norm
+from kuai.nn.norm_ops import layer_norm as layer_norm
+from kuai.nn.norm_ops import local_response_norm as local_response_norm
+from kuai.nn.norm_ops import moments as moments
+from kuai.nn.norm_ops import rms_norm as rms_norm
 from kuai.nn.ops_attention import attention as attention
 from kuai.nn.ops_attention import rotate as rotate
 from kuai.nn.padding import pad as pad
@@ -25,27 +28,17 @@ from kuai.nn.resizing import resize as resize
 from kuai.nn.shuffling import pixel_shuffle as pixel_shuffle
 from kuai.nn.shuffling import pixel_unshuffle as pixel_unshuffle
 
-__all__ = [
-    "adaptive_avg_pool",
-    "adaptive_max_pool",
-    "attention",
-    "avg_pool",
-    "batch_norm",
-    "bilinear",
-    "conv",
-    "conv_transpose",
-    "dense",
-    "dropout",
-    "embedding",
-    "layer_norm",
-    "max_pool",
-    "moments",
-    "pad",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "resize",
-    "rotate",
-]
+if TYPE_CHECKING:
+    from jaxtyping import Array, Bool, Float, Integer
+
+__all__ = ["adaptive_avg_pool", "adaptive_max_pool", "alpha_dropout", "attention", "avg_pool",
+           "batch_norm", "bilinear", "conv", "conv_transpose", "dense", "dropout", "embedding",
+           "group_norm", "layer_norm", "local_response_norm", "max_pool", "moments", "pad",
+           "pixel_shuffle", "pixel_unshuffle", "resize", "rms_norm", "rotate"]  # fmt: skip
+
+
+# The negative end of SELU, which an element of AlphaDropout is sent to: -scale · alpha.
+_SELU_FLOOR = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
 
 
 def dense(
@@ -134,96 +127,31 @@ def dropout(
     return jnp.where(keep, x / jnp.asarray(1 - rate, x.dtype), jnp.zeros((), x.dtype))
 
 
-def moments(
-    x: Float[Array, "*shape"], axes: tuple[int, ...]
-) -> tuple[Float[Array, "*reduced"], Float[Array, "*reduced"]]:
-    """Mean and biased variance over `axes`, kept as axes of size 1, in at least float32.
-
-    Args:
-        x: the input.
-        axes: over which they are taken.
-
-    Shape:
-        That of x with 1 for each of `axes`, twice.
-
-    Example:
-        >>> from kuai.nn import ops
-        >>> mean, variance = ops.moments(jnp.array([[1.0, 3.0]]), (1,))
-        >>> mean.item(), variance.item()
-        (2.0, 1.0)
-    """
-    wide = x.astype(promoted(x.dtype, jnp.dtype(jnp.float32)))
-    mean = wide.mean(axes, keepdims=True)
-    return mean, jnp.square(wide - mean).mean(axes, keepdims=True)
-
-
-def layer_norm(
-    x: Float[Array, "*shape"],
-    axes: tuple[int, ...],
-    epsilon: float,
-    scale: Float[Array, "*normalized"] | None = None,
-    shift: Float[Array, "*normalized"] | None = None,
+def alpha_dropout(
+    x: Float[Array, "*shape"], keep: Bool[Array, "*#shape"], rate: float
 ) -> Float[Array, "*shape"]:
-    """Normalize over `axes`: (x - E[x]) / sqrt(Var[x] + epsilon) · scale + shift.
+    """Send elements to SELU's floor where `keep` is False, and restore mean 0 and variance 1.
 
     Args:
         x: the input.
-        axes: over which mean and variance are taken.
-        epsilon: added to the variance.
-        scale: factor, of the shape of those axes; default none.
-        shift: summand, of the same shape; default none.
+        keep: mask that broadcasts to x.
+        rate: the probability with which the mask is False.
 
     Shape:
-        That of x, in its dtype.
+        That of x.
 
     Example:
         >>> from kuai.nn import ops
-        >>> ops.layer_norm(jnp.array([[1.0, 3.0]]), (-1,), 0.0).tolist()
-        [[-1.0, 1.0]]
+        >>> ops.alpha_dropout(jnp.ones(2), jnp.array([True, False]), 0.5).round(3)
+        Array([ 1.665, -0.779], dtype=float32)
 
     Reference:
-        Ba et al., "Layer normalization" (2016).
+        Klambauer et al., "Self-normalizing neural networks" (2017).
     """
-    mean, variance = moments(x, axes)
-    return _normalize(x, mean, variance, epsilon, scale, shift)
-
-
-def batch_norm(
-    x: Float[Array, "*shape"],
-    mean: Float[Array, " features"],
-    variance: Float[Array, " features"],
-    epsilon: float,
-    scale: Float[Array, " features"] | None = None,
-    shift: Float[Array, " features"] | None = None,
-    axis: int = -1,
-) -> Float[Array, "*shape"]:
-    """Normalize each feature with given statistics.
-
-    Args:
-        x: the input.
-        mean: of each feature.
-        variance: of each feature.
-        epsilon: added to the variance.
-        scale: factor of each feature; default none.
-        shift: summand of each feature; default none.
-        axis: of the features; default the last.
-
-    Shape:
-        That of x, in its dtype.
-
-    Example:
-        >>> from kuai.nn import ops
-        >>> ops.batch_norm(jnp.array([[3.0]]), jnp.array([1.0]), jnp.array([4.0]), 0.0).item()
-        1.0
-
-    Reference:
-        Ioffe and Szegedy, "Batch normalization" (2015).
-    """
-    shape = [1] * x.ndim
-    shape[axis] = x.shape[axis]
-    factor = None if scale is None else scale.reshape(shape)
-    summand = None if shift is None else shift.reshape(shape)
-    return _normalize(x, mean.reshape(shape), variance.reshape(shape), epsilon, factor, summand)
+    wide = x.astype(widened(x.dtype))
+    factor = ((1 - rate) * (1 + rate * _SELU_FLOOR**2)) ** -0.5
+    dropped = jnp.where(keep, wide, jnp.asarray(_SELU_FLOOR, wide.dtype))
+    return (factor * dropped - factor * _SELU_FLOOR * rate).astype(x.dtype)
 
 
 def embedding(
@@ -245,22 +173,3 @@ def embedding(
     """
     rows = table.at[indices]
     return rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
-
-
-def _normalize(
-    x: Float[Array, "*shape"],
-    mean: Float[Array, "*#shape"],
-    variance: Float[Array, "*#shape"],
-    epsilon: float,
-    scale: Float[Array, "*features"] | None,
-    shift: Float[Array, "*features"] | None,
-) -> Float[Array, "*shape"]:
-    """(x - mean) / sqrt(variance + epsilon) · scale + shift, computed wide, in the dtype of x."""
-    wide = promoted(x.dtype, mean.dtype)
-    factor = lax.rsqrt(variance.astype(wide) + jnp.asarray(epsilon, wide))
-    if scale is not None:
-        factor = factor * scale.astype(wide)
-    y = (x.astype(wide) - mean.astype(wide)) * factor
-    if shift is not None:
-        y = y + shift.astype(wide)
-    return y.astype(x.dtype)

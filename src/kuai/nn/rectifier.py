@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from kuai.core.block import Block
+from kuai.nn import functions
 from kuai.nn._check import as_floating
 
 
@@ -196,14 +197,17 @@ class Mish(Block):
         return jax.nn.mish(as_floating(x))
 
 
-class Softplus(Block):
-    """log(1 + exp(x)).
+class QuickGELU(Block):
+    """x · sigmoid(1.702 x), which is close to GELU: the one of CLIP.
 
     Example:
-        >>> round(nn.Softplus()(jnp.array(0.0)).item(), 3)
-        0.693
+        >>> nn.QuickGELU()(jnp.array(0.0)).item()
+        0.0
+
+    Reference:
+        Hendrycks and Gimpel, "Gaussian error linear units" (2016).
     """
 
     def forward(self, x: Any) -> Any:
-        """The smooth positive part."""
-        return jax.nn.softplus(as_floating(x))
+        """The input, weighted by the sigmoid of 1.702 times it."""
+        return functions.quick_gelu(as_floating(x))
