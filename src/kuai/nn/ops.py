@@ -6,11 +6,15 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer
 
-__all__ = ["batch_norm", "dense", "dropout", "embedding", "layer_norm", "moments"]
+from kuai.nn._dtypes import promoted as promoted
+from kuai.nn.gru_ops import gru as gru
+from kuai.nn.lstm_ops import lstm as lstm
+from kuai.nn.rnn_ops import rnn as rnn
+
+__all__ = ["batch_norm", "dense", "dropout", "embedding", "gru", "layer_norm", "lstm", "moments", "rnn"]
 
 
 def dense(
@@ -178,14 +182,6 @@ def embedding(
     """
     rows = table.at[indices]
     return rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
-
-
-def promoted(first: np.dtype, second: np.dtype) -> np.dtype:
-    """The dtype that both fit in: the layers' own casts, which JAX's strict promotion allows."""
-    if first == second:
-        return first
-    with jax.numpy_dtype_promotion("standard"):
-        return jnp.promote_types(first, second)
 
 
 def _normalize(
