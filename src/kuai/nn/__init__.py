@@ -1,6 +1,6 @@
 """Layers by family, containers, and the activations as functions and blocks.
 
-The functions are JAX's own. Rooms that wait for their families: conv, pool, attention, recurrent.
+The functions are JAX's own. Rooms that wait for their families: conv, pool, attention.
 """
 
 from jax.nn import celu as celu
@@ -35,6 +35,9 @@ from kuai.core.containers import Sequential as Sequential
 from kuai.nn import activation as activation
 from kuai.nn import ops as ops
 from kuai.nn.activation import Activation as Activation
+from kuai.nn.cells import GRUCell as GRUCell
+from kuai.nn.cells import LSTMCell as LSTMCell
+from kuai.nn.cells import RNNCell as RNNCell
 from kuai.nn.dense import Dense as Dense
 from kuai.nn.dense import Flatten as Flatten
 from kuai.nn.dropout import Dropout as Dropout
@@ -52,6 +55,8 @@ from kuai.nn.rectifier import ReLU as ReLU
 from kuai.nn.rectifier import ReLU6 as ReLU6
 from kuai.nn.rectifier import SiLU as SiLU
 from kuai.nn.rectifier import Softplus as Softplus
+from kuai.nn.recurrent import Bidirectional as Bidirectional
+from kuai.nn.recurrent import Recurrent as Recurrent
 from kuai.nn.squashing import GLU as GLU
 from kuai.nn.squashing import HardSigmoid as HardSigmoid
 from kuai.nn.squashing import HardTanh as HardTanh
@@ -61,3 +66,6 @@ from kuai.nn.squashing import Sigmoid as Sigmoid
 from kuai.nn.squashing import Softmax as Softmax
 from kuai.nn.squashing import SoftSign as SoftSign
 from kuai.nn.squashing import Tanh as Tanh
+from kuai.nn.stacked import GRU as GRU
+from kuai.nn.stacked import LSTM as LSTM
+from kuai.nn.stacked import RNN as RNN

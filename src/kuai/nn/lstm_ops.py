@@ -31,7 +31,9 @@ def lstm(
     bias: Float[Array, " gates"] | None = None,
     steps: Bool[Array, "time batch"] | None = None,
     reverse: bool = False,
-) -> tuple[Float[Array, "time batch units"], Float[Array, "batch units"], Float[Array, "batch units"]]:
+) -> tuple[
+    Float[Array, "time batch units"], Float[Array, "batch units"], Float[Array, "batch units"]
+]:
     """A long short-term memory over the steps of a sequence.
 
     i, f, g, o = x W + h U + b; c ← sigmoid(f) c + sigmoid(i) tanh(g); h ← sigmoid(o) tanh(c).
@@ -104,7 +106,9 @@ def _run_back(
     """Gradients of (h, c) before the first step, and of the gates' sums at every step."""
     across = weight.T
 
-    def step(state: Any, i: Any, f: Any, g: Any, o: Any, cell: Any, out: Any, on: Any = None) -> Any:
+    def step(
+        state: Any, i: Any, f: Any, g: Any, o: Any, cell: Any, out: Any, on: Any = None
+    ) -> Any:
         hidden_gradient, cell_gradient = state[0] + out, state[1]
         squashed = jnp.tanh(f * cell + i * g)
         through = cell_gradient + hidden_gradient * o * (1 - squashed * squashed)
@@ -128,7 +132,9 @@ def _run_back(
 _ahead, _back = quick(_run_ahead), quick(_run_back)
 
 
-def _forward(reverse: bool, inputs: Any, hidden: Any, cell: Any, weight: Any, bias: Any, on: Any) -> Any:
+def _forward(
+    reverse: bool, inputs: Any, hidden: Any, cell: Any, weight: Any, bias: Any, on: Any
+) -> Any:
     found = _ahead(reverse, inputs, hidden, cell, weight, bias, on)
     return _outputs(found), (found[1], hidden, weight, bias, on)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer
@@ -14,7 +13,17 @@ from kuai.nn.gru_ops import gru as gru
 from kuai.nn.lstm_ops import lstm as lstm
 from kuai.nn.rnn_ops import rnn as rnn
 
-__all__ = ["batch_norm", "dense", "dropout", "embedding", "gru", "layer_norm", "lstm", "moments", "rnn"]
+__all__ = [
+    "batch_norm",
+    "dense",
+    "dropout",
+    "embedding",
+    "gru",
+    "layer_norm",
+    "lstm",
+    "moments",
+    "rnn",
+]
 
 
 def dense(

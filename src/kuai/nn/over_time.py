@@ -1,8 +1,8 @@
 """Loops over the steps of a sequence, in two forms that compute the same.
 
-`in_place` is the quick one on CPU: what a step leaves overwrites what it read, and a slot is read in
-contiguous parts, which XLA vectorizes (a slot read whole and split afterwards it does not). JAX's
-derivative of it would copy whole sequences at every step. `scanned` is the one that JAX
+`in_place` is the quick one on CPU: what a step leaves overwrites what it read, and a slot is read
+in contiguous parts, which XLA vectorizes (a slot read whole and split afterwards it does not).
+JAX's derivative of it would copy whole sequences at every step. `scanned` is the one that JAX
 differentiates well. `quick` ties them: it runs the first, and differentiates the second.
 """
 
@@ -20,7 +20,7 @@ Step = Callable[..., tuple[Any, tuple[jax.Array, ...]]]
 
 
 class Read(NamedTuple):
-    """An array (time, batch, parts · width) of which a step is given its slot, in `parts` arrays."""
+    """An array (time, batch, parts · width) of which a step gets its slot, in `parts` arrays."""
 
     array: jax.Array
     parts: int = 1
@@ -66,10 +66,11 @@ def scanned(
 
 
 def quick(run: Callable[..., Any]) -> Callable[..., Any]:
-    """A function (static, *arrays) from a `run(loop, static, *arrays)`, differentiable to any order.
+    """A function (static, *arrays) that is differentiable to any order.
 
     Args:
-        run: its loop is `in_place` in a call, and `scanned` where that is differentiated.
+        run: (loop, static, *arrays) → the result; the loop is `in_place` in a call, and `scanned`
+            where that is differentiated.
     """
 
     @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

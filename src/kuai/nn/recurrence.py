@@ -1,4 +1,4 @@
-"""What the recurrent functions share around their loops: dtypes, and what is one product over all steps."""
+"""What the recurrent functions share around their loops: dtypes, and products over all steps."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def widened(
 
 
 def projected(x: jax.Array, weight: jax.Array) -> jax.Array:
-    """x W for all steps, as one product of two matrices."""
+    """The product x W for all steps, of two matrices."""
     time, batch, inputs = x.shape
     return (x.reshape(time * batch, inputs) @ weight).reshape(time, batch, -1)
 
 
 def shifted(states: jax.Array, first: jax.Array, reverse: bool) -> jax.Array:
-    """For each step the state before it, from those after each step and the one before the first."""
+    """For each step the state before it, from those after them and the very first."""
     parts = [states[1:], first[None]] if reverse else [first[None], states[:-1]]
     return jnp.concatenate(parts)
 

@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from kuai.nn.activation import get
@@ -24,9 +25,9 @@ def rnn(
     activation: str = "tanh",
     reverse: bool = False,
 ) -> tuple[Float[Array, "time batch units"], Float[Array, "batch units"]]:
-    """h ← activation(x W + h U + b) over the steps of a sequence.
+    """A plain recurrent layer over the steps of a sequence.
 
-    Computed in at least float32.
+    h ← activation(x W + h U + b). Computed in at least float32.
 
     Args:
         x: the inputs, time first.
@@ -78,7 +79,7 @@ def _run_ahead(
         return after, (summed, after)
 
     reads = [Read(inputs)] if on is None else [Read(inputs), Read(on)]
-    return loop(step, hidden, reads, reverse=reverse, reuse=True)
+    return loop(step, hidden, reads, reverse=reverse)
 
 
 def _run_back(
@@ -91,7 +92,7 @@ def _run_back(
     def step(hidden_gradient: Any, summed: Any, out: Any, on: Any = None) -> Any:
         hidden_gradient = hidden_gradient + out
         (sums,) = jax.vjp(get(activation), summed)[1](hidden_gradient)
-        sums = where_on(on, sums, jax.numpy.zeros((), sums.dtype))
+        sums = where_on(on, sums, jnp.zeros((), sums.dtype))
         return where_on(on, sums @ across, hidden_gradient), (sums,)
 
     reads = [Read(kept), Read(gradients), *([] if on is None else [Read(on)])]
