@@ -66,8 +66,7 @@ def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
     internals = block._kuai
     if internals.before:
         inputs = changed_inputs(internals.before, block, inputs)
-    if internals.ready_at != epoch.value:
-        _settle(block, inputs, keywords)
+    settle(block, inputs, keywords)
     if block._kuai_is_operator:
         output = run_operator(block, inputs, keywords)
     else:
@@ -79,7 +78,13 @@ def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
     return output
 
 
-def _settle(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+def settle(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    """Settle the shapes of a block's own holders from the inputs of a call, and make their values.
+
+    A call does so by itself; this is for a block whose parameters are read by the one around it.
+    """
+    if block._kuai.ready_at == epoch.value:
+        return
     own = [item for _, item in members(block) if isinstance(item, Holder) and not item.ready]
     if own and block._kuai.temporary and path_of(context.stack[0], block) is None:
         raise RegistrationError(

@@ -1,8 +1,6 @@
 """Layers by family, containers, and the activations as functions and blocks.
 
-The functions are JAX's own.
-The functions are JAX's own, and a few that JAX lacks. Rooms that wait for their families: conv,
-pool, attention, recurrent.
+The functions are JAX's own, and a few that JAX lacks.
 """
 
 from jax.nn import celu as celu
@@ -55,6 +53,9 @@ from kuai.nn.along_axis import Softmin as Softmin
 from kuai.nn.along_axis import Sparsemax as Sparsemax
 from kuai.nn.attention import MultiHeadAttention as MultiHeadAttention
 from kuai.nn.bilinear import Bilinear as Bilinear
+from kuai.nn.cells import GRUCell as GRUCell
+from kuai.nn.cells import LSTMCell as LSTMCell
+from kuai.nn.cells import RNNCell as RNNCell
 from kuai.nn.channel_norm import GroupNorm as GroupNorm
 from kuai.nn.channel_norm import InstanceNorm as InstanceNorm
 from kuai.nn.conv import Conv1d as Conv1d
@@ -112,7 +113,8 @@ from kuai.nn.rectifier import QuickGELU as QuickGELU
 from kuai.nn.rectifier import ReLU as ReLU
 from kuai.nn.rectifier import ReLU6 as ReLU6
 from kuai.nn.rectifier import SiLU as SiLU
-from kuai.nn.rectifier import Softplus as Softplus
+from kuai.nn.recurrent import Bidirectional as Bidirectional
+from kuai.nn.recurrent import Recurrent as Recurrent
 from kuai.nn.rms_norm import LocalResponseNorm as LocalResponseNorm
 from kuai.nn.rms_norm import RMSNorm as RMSNorm
 from kuai.nn.rotary import LinearScaling as LinearScaling
@@ -130,7 +132,6 @@ from kuai.nn.slopes import RReLU as RReLU
 from kuai.nn.smooth import Softplus as Softplus
 from kuai.nn.smooth import SparsePlus as SparsePlus
 from kuai.nn.smooth import Squareplus as Squareplus
-from kuai.nn.squashing import GLU as GLU
 from kuai.nn.squashing import HardSigmoid as HardSigmoid
 from kuai.nn.squashing import HardTanh as HardTanh
 from kuai.nn.squashing import LogSigmoid as LogSigmoid
@@ -138,6 +139,9 @@ from kuai.nn.squashing import Sigmoid as Sigmoid
 from kuai.nn.squashing import SoftSign as SoftSign
 from kuai.nn.squashing import SparseSigmoid as SparseSigmoid
 from kuai.nn.squashing import Tanh as Tanh
+from kuai.nn.stacked import GRU as GRU
+from kuai.nn.stacked import LSTM as LSTM
+from kuai.nn.stacked import RNN as RNN
 from kuai.nn.transformer import TransformerDecoderLayer as TransformerDecoderLayer
 from kuai.nn.transformer import TransformerEncoderLayer as TransformerEncoderLayer
 from kuai.nn.transformer_stacks import TransformerDecoder as TransformerDecoder

@@ -13,6 +13,8 @@ from kuai.nn.adaptive_pooling import adaptive_avg_pool as adaptive_avg_pool
 from kuai.nn.adaptive_pooling import adaptive_max_pool as adaptive_max_pool
 from kuai.nn.convolution import conv as conv
 from kuai.nn.convolution import conv_transpose as conv_transpose
+from kuai.nn.gru_ops import gru as gru
+from kuai.nn.lstm_ops import lstm as lstm
 from kuai.nn.norm_ops import batch_norm as batch_norm
 from kuai.nn.norm_ops import group_norm as group_norm
 from kuai.nn.norm_ops import layer_norm as layer_norm
@@ -25,6 +27,7 @@ from kuai.nn.padding import pad as pad
 from kuai.nn.pooling import avg_pool as avg_pool
 from kuai.nn.pooling import max_pool as max_pool
 from kuai.nn.resizing import resize as resize
+from kuai.nn.rnn_ops import rnn as rnn
 from kuai.nn.shuffling import pixel_shuffle as pixel_shuffle
 from kuai.nn.shuffling import pixel_unshuffle as pixel_unshuffle
 
@@ -33,8 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["adaptive_avg_pool", "adaptive_max_pool", "alpha_dropout", "attention", "avg_pool",
            "batch_norm", "bilinear", "conv", "conv_transpose", "dense", "dropout", "embedding",
-           "group_norm", "layer_norm", "local_response_norm", "max_pool", "moments", "pad",
-           "pixel_shuffle", "pixel_unshuffle", "resize", "rms_norm", "rotate"]  # fmt: skip
+           "group_norm", "gru", "layer_norm", "local_response_norm", "lstm", "max_pool",
+           "moments", "pad", "pixel_shuffle", "pixel_unshuffle", "resize", "rms_norm", "rnn",
+           "rotate"]  # fmt: skip
 
 
 # The negative end of SELU, which an element of AlphaDropout is sent to: -scale · alpha.
@@ -173,3 +177,22 @@ def embedding(
     """
     rows = table.at[indices]
     return rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+
+
+def _normalize(
+    x: Float[Array, "*shape"],
+    mean: Float[Array, "*#shape"],
+    variance: Float[Array, "*#shape"],
+    epsilon: float,
+    scale: Float[Array, "*features"] | None,
+    shift: Float[Array, "*features"] | None,
+) -> Float[Array, "*shape"]:
+    """(x - mean) / sqrt(variance + epsilon) · scale + shift, computed wide, in the dtype of x."""
+    wide = promoted(x.dtype, mean.dtype)
+    factor = lax.rsqrt(variance.astype(wide) + jnp.asarray(epsilon, wide))
+    if scale is not None:
+        factor = factor * scale.astype(wide)
+    y = (x.astype(wide) - mean.astype(wide)) * factor
+    if shift is not None:
+        y = y + shift.astype(wide)
+    return y.astype(x.dtype)
