@@ -76,6 +76,8 @@ def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
         output = changed_output(internals.after, block, inputs, output)
     if context.outputs is not None and (context.trace is None or not context.trace.depth):
         context.outputs.append((here(), output))
+    if context.captures is not None:
+        context.captures.add(block, output)
     return output
 
 

@@ -30,6 +30,7 @@ class Internals:
         ready_at: the epoch at which its parameters were seen to have values.
         temporary: whether it was made while a forward runs.
         born: the dry run in which it was made.
+        captures: selection → the transform that captures it.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Internals:
         "before",
         "born",
         "building",
+        "captures",
         "compiled",
         "hybrid",
         "mode",
@@ -60,6 +62,7 @@ class Internals:
         self.ready_at = -1
         self.temporary = bool(context.stack)
         self.born = id(current_dry_run())
+        self.captures: dict[Any, Callable[..., Any]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("mode", "before", "after", "hybrid", "arguments")
