@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from kuai import nn
 from kuai.errors import ArgumentError, CaptureError, HybridizeWarning
 
 X = jnp.ones((2, 3))
+capture: Any = kuai.capture  # so that mypy lets bad arguments pass
 SETTINGS = [None, False, True]
 settings = pytest.mark.parametrize("setting", SETTINGS, ids=["auto", "plain", "hybridized"])
 
@@ -229,7 +231,7 @@ def test_in_a_function_given_to_jax_it_says_so(setting, transform):
     ("run", "text"),
     [
         (
-            lambda: kuai.capture(three_times, "*"),
+            lambda: capture(three_times, "*"),
             "kuai.capture: expected a block, got function; pass the net itself",
         ),
         (
@@ -242,8 +244,7 @@ def test_in_a_function_given_to_jax_it_says_so(setting, transform):
         ),
         (
             lambda: kuai.capture(nn.Dense(2), ["0"]),
-            "select: expected a glob, a compiled regular expression, a type or a function (path, "
-            "item), got list ['0']",
+            "a type or a function (path, item), got list ['0']",
         ),
     ],
 )

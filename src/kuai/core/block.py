@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Self
 from kuai.core import calling, extensions, initialize, pullback, weights
 from kuai.core.context import epoch
 from kuai.core.hooks import Hook
-from kuai.core.listing import Tree
 from kuai.core.modes import Mode
 from kuai.core.parameter import Holder
 from kuai.core.representation import print_lines, represent
+from kuai.core.settings import Settings
 from kuai.core.tree import here, members
 from kuai.errors import (
     ArgumentError,
@@ -26,7 +26,7 @@ from kuai.errors import (
 )
 
 
-class Block(Tree):
+class Block(Settings):
     """A layer, a group of layers, or a whole model.
 
     Subclass it, put blocks, parameters, arrays, and lists, tuples and dicts of them on `self`, and

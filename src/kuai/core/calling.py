@@ -16,6 +16,7 @@ from kuai.core.hooks import changed_inputs, changed_output
 from kuai.core.modes import pinned_mode
 from kuai.core.operator import run_operator
 from kuai.core.parameter import Holder
+from kuai.core.remat import run_again
 from kuai.core.tree import here, members, path_of
 from kuai.errors import ArgumentError, BlockNotReadyError, RegistrationError
 
@@ -68,10 +69,7 @@ def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
         inputs = changed_inputs(internals.before, block, inputs)
     if internals.ready_at != epoch.value:
         _settle(block, inputs, keywords)
-    if block._kuai_is_operator:
-        output = run_operator(block, inputs, keywords)
-    else:
-        output = following(block.forward)(*inputs, **keywords)
+    output = _computed(block, inputs, keywords)
     if internals.after:
         output = changed_output(internals.after, block, inputs, output)
     if context.outputs is not None and (context.trace is None or not context.trace.depth):
@@ -79,6 +77,17 @@ def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
     if context.captures is not None:
         context.captures.add(block, output)
     return output
+
+
+def _computed(block: Any, inputs: Any, keywords: Any) -> Any:
+    """What forward returns, run as the block was told to."""
+    internals = block._kuai
+    forward = block.forward
+    if block._kuai_is_operator:
+        forward = lambda *args, **kwargs: run_operator(block, args, kwargs)  # noqa: E731  # as forward is called
+    if internals.remat is not None:
+        return run_again(block, internals.remat, forward, inputs, keywords)
+    return following(forward)(*inputs, **keywords)
 
 
 def _settle(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:

@@ -41,9 +41,9 @@ def capture(block: Node, select: Any = None) -> Callable[..., Any]:
             default all.
 
     Returns:
-        A function of the net's inputs that returns (output, {path: output}), sorted by path. A block
-        that was called several times has a tuple of its outputs; one that was not called is left
-        out; a shared one stands under its first path.
+        A function of the net's inputs that returns (output, {path: output}), sorted by path. A
+        block that was called several times has a tuple of its outputs; one that was not called is
+        left out; a shared one stands under its first path.
 
     Raises:
         ArgumentError: `block` is no block; when called, the selection selects nothing.

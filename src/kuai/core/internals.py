@@ -31,6 +31,7 @@ class Internals:
         temporary: whether it was made while a forward runs.
         born: the dry run in which it was made.
         captures: selection → the transform that captures it.
+        remat: what is kept on the way there, where forward runs again on the way back.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Internals:
         "hybrid",
         "mode",
         "ready_at",
+        "remat",
         "slots",
         "sources",
         "temporary",
@@ -63,9 +65,10 @@ class Internals:
         self.temporary = bool(context.stack)
         self.born = id(current_dry_run())
         self.captures: dict[Any, Callable[..., Any]] = {}
+        self.remat: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("mode", "before", "after", "hybrid", "arguments")
+        kept = ("mode", "before", "after", "hybrid", "arguments", "remat")
         return {"slots": dict(self.slots), **{name: getattr(self, name) for name in kept}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -100,7 +100,8 @@ class Attributes(Node, metaclass=BlockMeta):
 
     def _kuai_settings(self) -> tuple[Any, ...]:
         internals = self._kuai
-        return internals.mode, *internals.before, None, *internals.after, type(self)._kuai_version
+        hooks = (*internals.before, None, *internals.after)
+        return internals.mode, internals.remat, *hooks, type(self)._kuai_version
 
     def _kuai_finish(self) -> None:
         """Register what `__init__` left in `__dict__` past `__setattr__`, and check its lists."""
