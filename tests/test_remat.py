@@ -244,9 +244,9 @@ def test_shapes_are_settled_through_it_and_the_block_is_given_back():
     [
         (
             "dot",
-            "Dense.remat: expected a policy such as 'dots', a function of "
-            + "jax.checkpoint_policies, or False, got 'dot'; remat() keeps nothing but the inputs",
+            "Dense.remat: expected a policy such as 'dots', a function of jax.checkpoint_policies",
         ),
+        ("dots!", "or False, got 'dots!'; remat() keeps nothing but the inputs"),
         (3, "expected a policy such as 'nothing', 'everything', 'dots', 'dots_no_batch', a func"),
     ],
 )

@@ -69,9 +69,9 @@ def checkpointed(function: Callable[..., Any], policy: str | Keep) -> Callable[.
         function: of arrays, pure, and closing over none that is differentiated.
         policy: what is kept all the same.
     """
-    if isinstance(policy, str):
-        policy = getattr(jax.checkpoint_policies, _NAMES.get(policy, policy))
-    again = jax.checkpoint(function, policy=policy)
+    named = isinstance(policy, str)
+    keep = getattr(jax.checkpoint_policies, _NAMES.get(policy, policy)) if named else policy
+    again = jax.checkpoint(function, policy=keep)
     if jax.default_backend() != "cpu":
         return again
     gated = jax.custom_vjp(function)
