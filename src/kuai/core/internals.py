@@ -31,6 +31,7 @@ class Internals:
         temporary: whether it was made while a forward runs.
         born: the dry run in which it was made.
         captures: selection → the transform that captures it.
+        derived: name of a parameter → names of the blocks beside it that its value goes through.
         remat: what is kept on the way there, where forward runs again on the way back.
     """
 
@@ -42,6 +43,7 @@ class Internals:
         "building",
         "captures",
         "compiled",
+        "derived",
         "hybrid",
         "mode",
         "ready_at",
@@ -65,11 +67,13 @@ class Internals:
         self.temporary = bool(context.stack)
         self.born = id(current_dry_run())
         self.captures: dict[Any, Callable[..., Any]] = {}
+        self.derived: dict[str, tuple[str, ...]] = {}
         self.remat: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("mode", "before", "after", "hybrid", "arguments", "remat")
-        return {"slots": dict(self.slots), **{name: getattr(self, name) for name in kept}}
+        copied = {"slots": dict(self.slots), "derived": dict(self.derived)}
+        return {**copied, **{name: getattr(self, name) for name in kept}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]  # the defaults, then what was kept

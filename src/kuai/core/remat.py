@@ -21,7 +21,7 @@ from jax import lax
 from kuai import random
 from kuai.core import extensions
 from kuai.core.binding import bound_call, commit
-from kuai.core.context import context, entered, following
+from kuai.core.context import context, entered
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
 from kuai.core.tree import walk
@@ -69,9 +69,7 @@ def checkpointed(function: Callable[..., Any], policy: str | Keep) -> Callable[.
         function: of arrays, pure, and closing over none that is differentiated.
         policy: what is kept all the same.
     """
-    named = isinstance(policy, str)
-    keep = getattr(jax.checkpoint_policies, _NAMES.get(policy, policy)) if named else policy
-    again = jax.checkpoint(function, policy=keep)
+    again = jax.checkpoint(function, policy=_function_of_jax(policy))
     if jax.default_backend() != "cpu":
         return again
     gated = jax.custom_vjp(function)
@@ -80,6 +78,13 @@ def checkpointed(function: Callable[..., Any], policy: str | Keep) -> Callable[.
         lambda pullback, gradient: _behind(gradient, pullback)(gradient),
     )
     return gated
+
+
+def _function_of_jax(policy: str | Keep) -> Keep:
+    if not isinstance(policy, str):
+        return policy
+    function: Keep = getattr(jax.checkpoint_policies, _NAMES.get(policy, policy))
+    return function
 
 
 def _behind(gradient: Any, pullback: Any) -> Any:
@@ -98,17 +103,15 @@ def _through(opened: jax.Array, array: jax.Array) -> jax.Array:
     return jnp.where(opened, array, jnp.zeros_like(array))
 
 
-def run_again(
-    block: Any, policy: str | Keep, forward: Callable[..., Any], inputs: Any, keywords: Any
-) -> Any:
-    """`forward(*inputs, **keywords)`, run again on the way back of a gradient."""
-    if not _is_differentiated(block, (inputs, keywords)):
-        return forward(*inputs, **keywords)
+def run_again(block: Any, policy: str | Keep, forward: Callable[[], Any], given: Any) -> Any:
+    """What `forward` returns for what a block was given, run again on the way back."""
+    if not _is_differentiated(block, given):
+        return forward()
     written: list[Holder] = []
     templates: list[Template] = []
 
     def run() -> Any:
-        result, writes = bound_call(lambda: following(forward)(*inputs, **keywords), {})
+        result, writes = bound_call(forward, {})
         arrays: list[Any] = []
         templates[:] = [split(result, arrays, floats_traced=False)]
         written[:] = writes

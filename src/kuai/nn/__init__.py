@@ -39,8 +39,14 @@ from kuai.nn.dense import Dense as Dense
 from kuai.nn.dense import Flatten as Flatten
 from kuai.nn.dropout import Dropout as Dropout
 from kuai.nn.embedding import Embedding as Embedding
+from kuai.nn.low_rank import LoRA as LoRA
+from kuai.nn.low_rank import lora as lora
+from kuai.nn.low_rank import merge_lora as merge_lora
+from kuai.nn.low_rank import unmerge_lora as unmerge_lora
 from kuai.nn.norm import BatchNorm as BatchNorm
 from kuai.nn.norm import LayerNorm as LayerNorm
+from kuai.nn.parametrization import parametrize as parametrize
+from kuai.nn.parametrization import remove_parametrization as remove_parametrization
 from kuai.nn.rectifier import CELU as CELU
 from kuai.nn.rectifier import ELU as ELU
 from kuai.nn.rectifier import GELU as GELU
@@ -52,6 +58,8 @@ from kuai.nn.rectifier import ReLU as ReLU
 from kuai.nn.rectifier import ReLU6 as ReLU6
 from kuai.nn.rectifier import SiLU as SiLU
 from kuai.nn.rectifier import Softplus as Softplus
+from kuai.nn.spectral_normalization import SpectralNorm as SpectralNorm
+from kuai.nn.spectral_normalization import spectral_norm as spectral_norm
 from kuai.nn.squashing import GLU as GLU
 from kuai.nn.squashing import HardSigmoid as HardSigmoid
 from kuai.nn.squashing import HardTanh as HardTanh
@@ -61,3 +69,5 @@ from kuai.nn.squashing import Sigmoid as Sigmoid
 from kuai.nn.squashing import Softmax as Softmax
 from kuai.nn.squashing import SoftSign as SoftSign
 from kuai.nn.squashing import Tanh as Tanh
+from kuai.nn.weight_normalization import WeightNorm as WeightNorm
+from kuai.nn.weight_normalization import weight_norm as weight_norm
