@@ -14,6 +14,7 @@ import kuai
 from kuai import nn
 from tests.catalogue_containers import CONTAINERS
 from tests.catalogue_norms import NORMS_AND_KIN
+from tests.catalogue_parametrizations import PARAMETRIZATIONS
 from tests.catalogue_repeat import REPEATS
 from tests.catalogue_spatial import SPATIAL
 from tests.entry import Entry, Integers
@@ -322,5 +323,5 @@ ACTIVATIONS = [
 
 CATALOGUE = [
     *(*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS),
-    *(*REPEATS, *SPATIAL, *NORMS_AND_KIN),
+    *(*REPEATS, *SPATIAL, *NORMS_AND_KIN, *PARAMETRIZATIONS),
 ]

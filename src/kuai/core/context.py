@@ -194,6 +194,8 @@ class Context(threading.local):
     inferring: bool = False
     visited: dict[int, Node] | None = None  # every block that a compiling trace has called
     outputs: list[tuple[str, Any]] | None = None  # (place, output) of blocks, where they are wanted
+    derived: Any = None  # (block, its reparametrized arrays) while its forward runs
+    captures: Any = None  # what `kuai.capture` gathers; `capture.Captures`
     trace: Any = None  # what a compiling trace records; `hybrid.trace.Trace`
     stack: tuple[Node, ...] = ()
 

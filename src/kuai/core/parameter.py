@@ -7,6 +7,7 @@ registering one holder twice. Reading an attribute gives the array; the holder i
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from kuai import init as initializers
 from kuai.core.context import context, epoch
+from kuai.core.follows import Follows
 from kuai.errors import ArgumentError, DeferredInitError, DtypeError, ShapeError, TransformError
 
 Shape = tuple[int | None, ...]
@@ -263,6 +265,8 @@ class Holder:
         new = type(self).__new__(type(self))
         memo[id(self)] = new
         new.__setstate__(self.__getstate__())
+        if isinstance(self._init, Follows):
+            new._init = copy.deepcopy(self._init, memo)
         self._lent = True
         return new
 

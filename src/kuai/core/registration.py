@@ -29,7 +29,8 @@ from kuai.core.changes import current_dry_run
 from kuai.core.context import context, epoch
 from kuai.core.internals import BlockMeta, Internals
 from kuai.core.parameter import ARRAY_TYPES, Constant, Holder, State
-from kuai.core.stored import holds_arrays, resolve, written
+from kuai.core.reparametrized import derived_value, underlying_value
+from kuai.core.stored import holds_arrays, only_writes, resolve, written
 from kuai.core.tree import Node, here, walk
 from kuai.core.watched import WatchedDict, WatchedList, WatchedSet, wrap
 from kuai.errors import (
@@ -59,9 +60,10 @@ class Attributes(Node, metaclass=BlockMeta):
         slots = self.__dict__["_kuai"].slots
         if name in slots:
             try:
-                return resolve(slots[name])
+                value = resolve(slots[name])
             except DeferredInitError as error:
                 raise DeferredInitError(f"{type(self).__name__}.{name}: {error}") from None
+            return derived_value(self, name, value) if name in self._kuai.derived else value
         if hasattr(type(self), name):  # a property that failed inside: its own error says more
             return object.__getattribute__(self, name)
         near = difflib.get_close_matches(name, [*self.__dict__, *slots], n=1)
@@ -70,6 +72,8 @@ class Attributes(Node, metaclass=BlockMeta):
 
     def __setattr__(self, name: str, value: Any) -> None:
         stored = self._kuai.slots.get(name)
+        if name in self._kuai.derived and only_writes(stored, value):
+            value = underlying_value(self, name, value)
         if stored is not None and _assigned(self, name, stored, value):
             return
         if has_setter(self, name):
@@ -100,7 +104,9 @@ class Attributes(Node, metaclass=BlockMeta):
 
     def _kuai_settings(self) -> tuple[Any, ...]:
         internals = self._kuai
-        return internals.mode, *internals.before, None, *internals.after, type(self)._kuai_version
+        hooks = (*internals.before, None, *internals.after)
+        how = internals.remat, *internals.derived.items()
+        return internals.mode, *how, *hooks, type(self)._kuai_version
 
     def _kuai_finish(self) -> None:
         """Register what `__init__` left in `__dict__` past `__setattr__`, and check its lists."""

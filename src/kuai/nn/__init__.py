@@ -87,6 +87,10 @@ from kuai.nn.global_pool import GlobalMaxPool2d as GlobalMaxPool2d
 from kuai.nn.global_pool import GlobalMaxPool3d as GlobalMaxPool3d
 from kuai.nn.key_value_cache import KeyValueCache as KeyValueCache
 from kuai.nn.key_value_cache import KeyValues as KeyValues
+from kuai.nn.low_rank import LoRA as LoRA
+from kuai.nn.low_rank import lora as lora
+from kuai.nn.low_rank import merge_lora as merge_lora
+from kuai.nn.low_rank import unmerge_lora as unmerge_lora
 from kuai.nn.noise import GaussianDropout as GaussianDropout
 from kuai.nn.noise import GaussianNoise as GaussianNoise
 from kuai.nn.norm import BatchNorm as BatchNorm
@@ -94,6 +98,8 @@ from kuai.nn.norm import LayerNorm as LayerNorm
 from kuai.nn.pad import Pad1d as Pad1d
 from kuai.nn.pad import Pad2d as Pad2d
 from kuai.nn.pad import Pad3d as Pad3d
+from kuai.nn.parametrization import parametrize as parametrize
+from kuai.nn.parametrization import remove_parametrization as remove_parametrization
 from kuai.nn.pool import AvgPool1d as AvgPool1d
 from kuai.nn.pool import AvgPool2d as AvgPool2d
 from kuai.nn.pool import AvgPool3d as AvgPool3d
@@ -132,6 +138,8 @@ from kuai.nn.slopes import RReLU as RReLU
 from kuai.nn.smooth import Softplus as Softplus
 from kuai.nn.smooth import SparsePlus as SparsePlus
 from kuai.nn.smooth import Squareplus as Squareplus
+from kuai.nn.spectral_normalization import SpectralNorm as SpectralNorm
+from kuai.nn.spectral_normalization import spectral_norm as spectral_norm
 from kuai.nn.squashing import HardSigmoid as HardSigmoid
 from kuai.nn.squashing import HardTanh as HardTanh
 from kuai.nn.squashing import LogSigmoid as LogSigmoid
@@ -149,3 +157,5 @@ from kuai.nn.transformer_stacks import TransformerEncoder as TransformerEncoder
 from kuai.nn.upsample import PixelShuffle as PixelShuffle
 from kuai.nn.upsample import PixelUnshuffle as PixelUnshuffle
 from kuai.nn.upsample import Upsample as Upsample
+from kuai.nn.weight_normalization import WeightNorm as WeightNorm
+from kuai.nn.weight_normalization import weight_norm as weight_norm

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kuai.nn.over_time import Read, quick
-from kuai.nn.recurrence import over_steps, projected, shifted, where_on, all_widened
+from kuai.nn.recurrence import all_widened, over_steps, projected, shifted, where_on
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Bool, Float
