@@ -59,7 +59,7 @@ class Stack(Holder):
         with jax.ensure_compile_time_eval():
             array = jnp.stack([row.peek() for row in self.rows])
         self._shape, self._dtype = (len(self.rows), *first.shape), first.dtype
-        self._array, self._lent = array, False
+        self._array, self.row, self._lent = array, None, False
         for index, row in enumerate(self.rows):
             row.row = self, index
             row._array = None
