@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer
@@ -16,6 +18,7 @@ __all__ = ["attention", "batch_norm", "dense", "dropout", "embedding", "layer_no
            "rotate"]  # fmt: skip
 
 
+@functools.partial(jax.jit, inline=True)
 def dense(
     x: Float[Array, "*batch inputs"],
     weight: Float[Array, "inputs units"],
@@ -93,6 +96,7 @@ def moments(
     return mean, jnp.square(wide - mean).mean(axes, keepdims=True)
 
 
+@functools.partial(jax.jit, static_argnames=("axes", "epsilon"), inline=True)
 def layer_norm(
     x: Float[Array, "*shape"],
     axes: tuple[int, ...],
