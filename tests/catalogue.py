@@ -12,6 +12,7 @@ import numpy as np
 
 import kuai
 from kuai import nn
+from tests.catalogue_attention import ATTENTIONS
 from tests.catalogue_containers import CONTAINERS
 from tests.catalogue_norms import NORMS_AND_KIN
 from tests.catalogue_parametrizations import PARAMETRIZATIONS
@@ -323,5 +324,5 @@ ACTIVATIONS = [
 
 CATALOGUE = [
     *(*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS),
-    *(*REPEATS, *SPATIAL, *NORMS_AND_KIN, *PARAMETRIZATIONS),
+    *(*REPEATS, *SPATIAL, *NORMS_AND_KIN, *PARAMETRIZATIONS, *ATTENTIONS),
 ]

@@ -18,6 +18,7 @@ from kuai import nn
 from kuai.core.block import Block
 from kuai.testing import check_gradient
 from tests.catalogue import CATALOGUE
+from tests.catalogue_attention import WRAPPERS
 from tests.catalogue_containers import Heads, Stack, product, square
 from tests.entry import Entry, drawn, filled, mode
 
@@ -25,7 +26,7 @@ FLOATS = ("float32", "bfloat16", "float16", "float64")
 NAMES = {entry.name: entry for entry in CATALOGUE}
 # What `eval` of a repr may use: the layers, the functions and initializers they were given.
 NAMESPACE = {**vars(jnp), **vars(kuai.init), **vars(nn), "Heads": Heads, "Stack": Stack,
-             "product": product, "square": square}  # fmt: skip
+             "product": product, "square": square, **WRAPPERS}  # fmt: skip
 ROUNDINGS = 8  # as many roundings of the largest value as a layer may be off
 
 
@@ -35,7 +36,7 @@ def parameter(entry: Entry, value: Any) -> Any:
 
 @pytest.fixture(params=[parameter(entry, name) for name, entry in NAMES.items()])
 def entry(request) -> Entry:
-    return NAMES[request.param]
+    return request.param
 
 
 def wide_if(dtype: Any) -> Any:
@@ -62,7 +63,8 @@ def assert_near(found: Any, expected: Any, roundings: float = ROUNDINGS) -> None
 
 
 def test_every_public_layer_has_an_entry():
-    layers = {value for value in vars(nn).values() if isinstance(value, type)}
+    types = [value for value in vars(nn).values() if isinstance(value, type)]
+    layers = {kind for kind in types if issubclass(kind, Block)}
     assert layers - {type(b) for entry in CATALOGUE for b in entry.make().blocks()} == set()
 
 

@@ -69,7 +69,7 @@ def checkpointed(function: Callable[..., Any], policy: str | Keep) -> Callable[.
         function: of arrays, pure, and closing over none that is differentiated.
         policy: what is kept all the same.
     """
-    again = jax.checkpoint(function, policy=_function_of_jax(policy))
+    again = jax.checkpoint(function, policy=function_of_jax(policy))
     if jax.default_backend() != "cpu":
         return again
     gated = jax.custom_vjp(function)
@@ -80,7 +80,8 @@ def checkpointed(function: Callable[..., Any], policy: str | Keep) -> Callable[.
     return gated
 
 
-def _function_of_jax(policy: str | Keep) -> Keep:
+def function_of_jax(policy: str | Keep) -> Keep:
+    """A policy as `jax.checkpoint` takes it."""
     if not isinstance(policy, str):
         return policy
     function: Keep = getattr(jax.checkpoint_policies, _NAMES.get(policy, policy))

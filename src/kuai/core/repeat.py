@@ -13,6 +13,7 @@ from kuai.core.block import Block
 from kuai.core.context import context
 from kuai.core.likeness import Likeness, likeness
 from kuai.core.lists import BlockList
+from kuai.core.remat import checked_policy
 from kuai.core.replicate import fresh
 from kuai.core.scanned import Run, one_by_one, scanned
 from kuai.core.tree import here
@@ -39,8 +40,7 @@ class Repeat(BlockList):
             one by one, whatever they are; an optimizer that looks at the norm or the number of
             axes of each parameter then sees those of each layer.
         remat: whether the way back computes the insides of a layer again in place of storing them;
-            the name of one of `jax.checkpoint_policies`, or a policy, says what is stored all the
-            same. Default False.
+            a policy, as for `Block.remat`, says what is stored all the same. Default False.
 
     Shape:
         Any → the same: a layer keeps the structure, shapes and dtypes of its first input. Further
@@ -81,8 +81,7 @@ class Repeat(BlockList):
         super().__init__(_made(layer, n, share))
         self.share = bool(share)
         self.unroll = _checked_unroll(unroll)
-        self.remat = remat
-        policy_of(remat)
+        self._remat = checked_policy("Repeat", remat)
         _check_equal(likeness(self._kuai_blocks()))
 
     def forward(
@@ -90,7 +89,7 @@ class Repeat(BlockList):
     ) -> Any:
         """The output of the last layer; (output, further of all layers) where layers give more."""
         rows = _checked_rows(per_layer, len(self))
-        run = Run(self._kuai_blocks(), inputs, keywords, rows, policy_of(self.remat))
+        run = Run(self._kuai_blocks(), inputs, keywords, rows, self._remat)
         if self._kuai_may_scan():
             alike = stacked(self)
             if alike.equal and _stand_together(alike):
@@ -105,12 +104,13 @@ class Repeat(BlockList):
     def _kuai_may_scan(self) -> bool:
         """Whether here a program is traced that wants no output of a single layer."""
         compiling = context.trace is not None and not context.inferring
-        return self._kuai_scans and compiling and context.outputs is None
+        watched = context.outputs is not None or context.captures is not None
+        return self._kuai_scans and compiling and not watched
 
     def _kuai_like(self, pairs: Iterable[Any]) -> Self:
         new = Repeat.__new__(type(self))
         BlockList.__init__(new, [block if n is None else (n, block) for n, block in pairs])
-        new.share, new.unroll, new.remat = self.share, self.unroll, self.remat
+        new.share, new.unroll, new._remat = self.share, self.unroll, self._remat
         new._kuai_finish()
         new._kuai.building = False
         return new
@@ -124,37 +124,11 @@ class Repeat(BlockList):
         return [texts[0], str(len(blocks)), *options]
 
     def _kuai_shown_options(self) -> dict[str, str]:
-        remat = self.remat if isinstance(self.remat, (bool, str)) else _name(self.remat)
+        remat = {None: False, "nothing": True}.get(self._remat, self._remat)
+        remat = remat if isinstance(remat, (bool, str)) else _name(remat)
         shown = {"share": self.share, "unroll": self.unroll, "remat": remat}
         usual = {"share": False, "unroll": 1, "remat": False}
         return {n: repr(v) for n, v in shown.items() if v is not usual[n]}
-
-
-def policy_of(remat: Any) -> Any:
-    """None: nothing is computed again; else what `jax.checkpoint` takes as a policy.
-
-    Raises:
-        ArgumentError: there is no such policy.
-    """
-    if remat is False or remat is None:
-        return None
-    if remat is True:
-        return jax.checkpoint_policies.nothing_saveable
-    if isinstance(remat, str):
-        found = getattr(jax.checkpoint_policies, remat, None)
-        if found is not None and not remat.startswith("_"):
-            return found
-    elif callable(remat):
-        return remat
-    known = [name for name in dir(jax.checkpoint_policies) if name[0] != "_"]
-    raise ArgumentError(
-        f"Repeat: expected remat to be True, False, a policy or its name, got {remat!r}; names are "
-        f"{', '.join(known)}"
-    )
-
-
-def _name(policy: Any) -> str:
-    return str(getattr(policy, "__name__", type(policy).__name__))
 
 
 def _check_count(n: Any) -> None:

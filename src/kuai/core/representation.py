@@ -106,7 +106,7 @@ def parts(block: Any) -> list[str]:
 
 
 def arguments(block: Any) -> list[str]:
-    """The constructor's arguments as they stand now, for a block whose children follow from them."""
+    """The constructor's arguments as they stand now, where the children follow from them."""
     return _arguments(block)[0]
 
 

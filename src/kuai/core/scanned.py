@@ -10,6 +10,7 @@ Invariants a maintainer must not break:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from kuai.core.binding import commit
 from kuai.core.context import Scope, context, entered, scoped
 from kuai.core.likeness import Likeness
 from kuai.core.parameter import Holder
+from kuai.core.remat import function_of_jax, run_again
 from kuai.core.tree import here
 from kuai.errors import DtypeError, HybridizeError, ShapeError
 from kuai.random import current_stream
@@ -58,10 +60,11 @@ def one_by_one(run: Run, x: Any) -> Any:
     further = []
     for index, layer in enumerate(run.layers):
         given = jax.tree.map(lambda rows: rows[index], run.rows)  # noqa: B023  # used at once
-        if run.policy is None or context.trace is None or context.inferring:
+        if run.policy is None:
             x, more = run.call(layer, x, given)
         else:
-            x, more = _checkpointed(run, layer, x, given)
+            forward = functools.partial(run.call, layer, x, given)
+            x, more = run_again(layer, run.policy, forward, (x, given))
         further.append(more)
     return _result(x, jax.tree.map(lambda *rows: jnp.stack(rows), *further) if further else ())
 
@@ -95,20 +98,11 @@ def _guard(objects: list[Any]) -> None:
 
 
 def _with_policy(step: Any, policy: Any) -> Any:
-    return step if policy is None else jax.checkpoint(step, policy=policy, prevent_cse=False)
-
-
-def _checkpointed(run: Run, layer: Any, x: Any, given: dict[str, Any]) -> Any:
-    """A layer by itself whose insides are computed again on the way back."""
-    trip = _Trip(run, layer, [])
-    x = jax.tree.map(jnp.asarray, x)
-    try:
-        trip.learn(x, (given, []))
-    except _OneByOne:
-        return run.call(layer, x, given)
-    step = jax.checkpoint(trip.step, policy=run.policy)
-    carry, (further, _) = step(trip.carry(x), (jnp.uint32(0), (given, [])))
-    return trip.finish(carry, 1), further
+    return (
+        step
+        if policy is None
+        else jax.checkpoint(step, policy=function_of_jax(policy), prevent_cse=False)
+    )
 
 
 @dataclass(eq=False)

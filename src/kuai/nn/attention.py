@@ -31,7 +31,7 @@ from kuai.nn.key_value_cache import (
     visible,
     written,
 )
-from kuai.nn.projection import Projection, settle_widths
+from kuai.nn.projection import Projection, known_units, settle_widths
 
 
 class MultiHeadAttention(Block):
@@ -117,8 +117,7 @@ class MultiHeadAttention(Block):
         self.output = self._projection(None)
 
     def _projection(self, heads: int | None) -> Projection:
-        known = heads is not None and self.head_width is not None
-        units = heads * self.head_width if known else None
+        units = None if heads is None or self.head_width is None else heads * self.head_width
         return Projection(units, self.use_bias, self.init, self.bias_init, self._given_dtype)
 
     @property
@@ -243,13 +242,14 @@ class MultiHeadAttention(Block):
         causal: bool,
     ) -> Any:
         dtype = promoted(query.dtype, key.dtype)
-        arrays = [array.astype(dtype) for array in (query, key, value)]
+        query, key, value = (array.astype(dtype) for array in (query, key, value))
         keep = None
         if is_training() and self.dropout > 0:
             shape = (len(query), self.heads, query.shape[1], key.shape[1])
             keep = random.bernoulli(1 - self.dropout, shape)
-        y = ops.attention(*arrays, allowed, bias, self.causal and causal, keep, self.dropout)
-        return self.output(y.reshape(*y.shape[:2], -1))
+        causal = causal and self.causal
+        y = ops.attention(query, key, value, allowed, bias, causal, keep, self.dropout)
+        return self.output(y.reshape(*y.shape[:2], y.shape[2] * y.shape[3]))
 
     def _settle_widths(self, x: jax.Array, context: Any) -> None:
         if all(holder.settled for holder in self.parameters()):
@@ -270,14 +270,15 @@ class MultiHeadAttention(Block):
         return x.shape[-1] // self.heads
 
     def _known_width(self) -> int:
-        holder = self.query.params["weight"] if isinstance(self.query, Projection) else None
-        units = None if holder is None else holder.shape[1]
-        if self.head_width is None and units is None:
+        if self.head_width is not None:
+            return self.head_width
+        units = known_units(self.query)
+        if units is None:
             raise DeferredInitError(
                 "MultiHeadAttention.make_cache: the width of the heads is not known yet; give "
                 "head_width, or call the net once"
             )
-        return self.head_width or units // self.heads
+        return units // self.heads
 
     def _check_together(self, context: Any, positions: Any, cache: Any) -> None:
         clash = next(

@@ -72,7 +72,8 @@ def written(cache: KeyValueCache, key: jax.Array, value: jax.Array) -> KeyValueC
             "make_cache(batch, length)"
         )
     _check_fits(cache, key.shape)
-    start = (0, cache.position, 0, 0)
+    zero = jnp.zeros_like(cache.position)
+    start = (zero, cache.position, zero, zero)
     return KeyValueCache(
         lax.dynamic_update_slice(cache.key, key.astype(cache.key.dtype), start),
         lax.dynamic_update_slice(cache.value, value.astype(cache.value.dtype), start),

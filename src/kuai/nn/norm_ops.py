@@ -5,8 +5,10 @@ Statistics are taken in at least float32; the results have the dtype of x.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -40,6 +42,7 @@ def moments(
     return mean, jnp.square(wide - mean).mean(axes, keepdims=True)
 
 
+@functools.partial(jax.jit, static_argnames=("axes", "epsilon"), inline=True)
 def layer_norm(
     x: Float[Array, "*shape"],
     axes: tuple[int, ...],

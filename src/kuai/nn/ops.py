@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 
 from kuai.nn._dtypes import promoted as promoted
@@ -45,6 +47,7 @@ __all__ = ["adaptive_avg_pool", "adaptive_max_pool", "alpha_dropout", "attention
 _SELU_FLOOR = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
 
 
+@functools.partial(jax.jit, inline=True)
 def dense(
     x: Float[Array, "*batch inputs"],
     weight: Float[Array, "inputs units"],

@@ -1,7 +1,12 @@
-"""Attention and rotary positions as pure functions of arrays."""
+"""Attention and rotary positions as pure functions of arrays.
+
+They are jitted, so that an eager call runs one program rather than a dozen; `inline` makes them
+part of a larger program as if they were not.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Bool, Float
 
 
+@functools.partial(jax.jit, static_argnames=("causal", "rate"), inline=True)
 def attention(
     query: Float[Array, "batch queries heads width"],
     key: Float[Array, "batch keys key_heads width"],
@@ -59,24 +65,21 @@ def attention(
         finite = bias > -jnp.inf
         mask = finite if mask is None else mask & finite
         bias = jnp.where(finite, bias, jnp.zeros((), bias.dtype))
-    some = None if mask is None else _some_key(mask, query, key, causal)
-    if mask is not None:
-        # A query without any key attends to all, so that nothing is infinite, and is then cleared.
-        mask = mask | ~some
-    y = None if keep is not None else fused_attention(query, key, value, mask, bias, causal)
-    if y is None:
-        scores = _scores(query, key)
-        weights = _weights(scores, _combined(mask, query, key, causal), bias, keep, rate)
-        y = _weighted(weights.astype(value.dtype), value)
-    return y if some is None else jnp.where(some.swapaxes(1, 2), y, jnp.zeros((), y.dtype))
+    if mask is None:
+        return _softmax_attention(query, key, value, None, bias, causal, keep, rate)
+    some = _allowed(mask, causal, query, key).any(-1, keepdims=True)
+    # A query without any key attends to all, so that nothing is infinite, and is then cleared.
+    y = _softmax_attention(query, key, value, mask | ~some, bias, causal, keep, rate)
+    return jnp.where(some.swapaxes(1, 2), y, jnp.zeros((), y.dtype))
 
 
+@functools.partial(jax.jit, static_argnames="interleaved", inline=True)
 def rotate(
     x: Float[Array, "batch length heads width"],
     angles: Float[Array, "#batch length half"],
     interleaved: bool = False,
 ) -> Float[Array, "batch length heads width"]:
-    """Rotate pairs of features by angles, which then add up: (a, b) → (a cos - b sin, b cos + a sin).
+    """Turn pairs of features by angles: (a, b) → (a cos - b sin, b cos + a sin).
 
     Args:
         x: the input.
@@ -107,23 +110,39 @@ def rotate(
     return jnp.concatenate([y.astype(x.dtype), rest], -1)
 
 
-def _causal(query: jax.Array, key: jax.Array) -> jax.Array:
-    shape = query.shape[1], key.shape[1]
-    return lax.broadcasted_iota(jnp.int32, shape, 0) >= lax.broadcasted_iota(jnp.int32, shape, 1)
+def _softmax_attention(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    mask: jax.Array | None,
+    bias: jax.Array | None,
+    causal: bool,
+    keep: jax.Array | None,
+    rate: float,
+) -> jax.Array:
+    """Attention where every query has a key."""
+    y = None if keep is not None else fused_attention(query, key, value, mask, bias, causal)
+    if y is not None:
+        return y
+    scores = _scores(query, key)
+    if bias is not None:
+        scores = scores + bias.astype(scores.dtype)
+    if mask is not None or causal:
+        allowed = _allowed(mask, causal, query, key)
+        scores = jnp.where(allowed, scores, jnp.asarray(-jnp.inf, scores.dtype))
+    weights = jax.nn.softmax(scores)
+    if keep is not None:
+        weights = jnp.where(keep, weights / (1 - rate), 0)
+    return _weighted(weights.astype(value.dtype), value)
 
 
-def _combined(
-    mask: jax.Array | None, query: jax.Array, key: jax.Array, causal: bool
-) -> jax.Array | None:
-    if not causal:
+def _allowed(mask: jax.Array | None, causal: bool, query: jax.Array, key: jax.Array) -> jax.Array:
+    """The mask, causality included."""
+    if mask is not None and not causal:
         return mask
-    return _causal(query, key) if mask is None else mask & _causal(query, key)
-
-
-def _some_key(mask: jax.Array, query: jax.Array, key: jax.Array, causal: bool) -> jax.Array:
-    """Whether a query may attend to any key: (batch, heads, queries, 1), or 1 for an axis."""
-    allowed = _combined(mask, query, key, causal)
-    return allowed.any(-1, keepdims=True)
+    shape = (1, 1, query.shape[1], key.shape[1])
+    past = lax.broadcasted_iota(jnp.int32, shape, 2) >= lax.broadcasted_iota(jnp.int32, shape, 3)
+    return past if mask is None else mask & past
 
 
 def _scores(query: jax.Array, key: jax.Array) -> jax.Array:
@@ -131,33 +150,16 @@ def _scores(query: jax.Array, key: jax.Array) -> jax.Array:
     batch, queries, heads, width = query.shape
     keys, key_heads = key.shape[1:3]
     wide = widened(query.dtype)
-    rows = query.transpose(0, 2, 1, 3).reshape(batch, key_heads, -1, width)
+    shared = heads // key_heads * queries
+    rows = query.transpose(0, 2, 1, 3).reshape(batch, key_heads, shared, width)
     scores = jnp.matmul(rows, key.transpose(0, 2, 3, 1), preferred_element_type=wide)
     return scores.reshape(batch, heads, queries, keys) * jnp.asarray(1 / math.sqrt(width), wide)
-
-
-def _weights(
-    scores: jax.Array,
-    allowed: jax.Array | None,
-    bias: jax.Array | None,
-    keep: jax.Array | None,
-    rate: float,
-) -> jax.Array:
-    """The softmax of the scores, where dropout keeps it."""
-    if bias is not None:
-        scores = scores + bias.astype(scores.dtype)
-    if allowed is not None:
-        scores = jnp.where(allowed, scores, jnp.asarray(-jnp.inf, scores.dtype))
-    weights = jax.nn.softmax(scores)
-    if keep is None:
-        return weights
-    return jnp.where(keep, weights / jnp.asarray(1 - rate, weights.dtype), 0)
 
 
 def _weighted(weights: jax.Array, value: jax.Array) -> jax.Array:
     """The sums of the values by weight: (batch, queries, heads, width)."""
     batch, heads, queries, keys = weights.shape
     key_heads, width = value.shape[2:]
-    rows = weights.reshape(batch, key_heads, -1, keys)
+    rows = weights.reshape(batch, key_heads, heads // key_heads * queries, keys)
     y = jnp.matmul(rows, value.transpose(0, 2, 1, 3), preferred_element_type=value.dtype)
     return y.reshape(batch, heads, queries, width).transpose(0, 2, 1, 3)

@@ -18,6 +18,8 @@ class Projection(Dense):
         use_bias, init, bias_init, dtype: as for `Dense`.
     """
 
+    units: Any
+
     def __init__(
         self,
         units: int | None,
@@ -40,7 +42,7 @@ class Projection(Dense):
 
     def infer_shapes(self, x: Any) -> None:
         """Settle the width of the input."""
-        if self.params.weight.shape[1] is None:
+        if known_units(self) is None:
             raise DeferredInitError(
                 f"{here()}: its number of units follows from the block around it; call that once "
                 "before putting this one elsewhere"
@@ -48,12 +50,22 @@ class Projection(Dense):
         super().infer_shapes(x)
 
     def _kuai_parts(self) -> list[str]:
-        return [str(self.units or self.params.weight.shape[1])]
+        return [str(self.units or known_units(self))]
+
+
+def known_units(block: Any) -> int | None:
+    """The number of units of a dense layer; None where it is not known, or the block is another."""
+    if not isinstance(block, Dense) or "weight" not in block.params:
+        return None
+    units: int | None = block.params.weight.shape[-1]
+    return units
 
 
 def settle_widths(block: Any, inputs: int, units: int) -> None:
     """Settle both widths of a projection that does not know them; leave any other block alone."""
-    if not isinstance(block, Projection) or block.params.weight.settled:
+    if not isinstance(block, Projection) or "weight" not in block.params:
+        return
+    if block.params.weight.settled:
         return
     block.params.weight.settle((inputs, units))
     if block.use_bias:

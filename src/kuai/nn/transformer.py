@@ -34,7 +34,8 @@ class _Layer(Block):
         return y if self.norm_first else norm(y)
 
     def _kuai_parts(self) -> list[str]:
-        return arguments(self)
+        told = "activation="  # by feed_forward, which is shown as a block
+        return [text for text in arguments(self) if not text.startswith(told)]
 
 
 class TransformerEncoderLayer(_Layer):
@@ -135,9 +136,10 @@ class TransformerEncoderLayer(_Layer):
 
 
 class TransformerDecoderLayer(_Layer):
-    """Causal self-attention, attention to a memory (an encoder's output), then a feed-forward block.
+    """Causal self-attention, attention to a memory, then a feed-forward block.
 
-    Each is added to its input, with norms as in `TransformerEncoderLayer`.
+    The memory is an encoder's output. Each is added to its input, with norms as in
+    `TransformerEncoderLayer`.
 
     Args:
         attention: a number of heads, which are causal then (PyTorch's are only by a mask), or a
