@@ -38,7 +38,7 @@ OPS = ["adaptive_pooling", "convolution", "functions", "norm_ops", "ops", "ops_a
 jaxtyping.install_import_hook(
     [*(f"kuai.nn.{name}" for name in OPS), "kuai.losses", "kuai.metrics"], "beartype.beartype"
 )
-for _name in ("Array", "Bool", "Float", "Integer", "Shaped"):
+for _name in ("Bool", "Float", "Integer", "Shaped"):
     setattr(builtins, _name, getattr(jaxtyping, _name))
 
 # No test may depend on how fast the machine is, and CI must find what it found before.

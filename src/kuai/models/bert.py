@@ -28,6 +28,8 @@ class BERT(Block):
         heads: of the attention; default 12. Large has 16.
         positions: tokens in the longest sequence; default 512.
         segments: kinds of segments; default 2.
+        padding: the token that fills up shorter texts, whose embedding is not trained by a call;
+            default 0. None: there is none.
         hidden: units of the feed-forward blocks; default 4 · width.
         activation: of the feed-forward blocks and of the head; default the exact GELU.
         dropout: share dropped in training; default 0.1.
@@ -62,6 +64,7 @@ class BERT(Block):
         heads: int = 12,
         positions: int = 512,
         segments: int = 2,
+        padding: int | None = 0,
         hidden: int | None = None,
         activation: Any = None,
         dropout: float = 0.1,
@@ -78,7 +81,7 @@ class BERT(Block):
                 dropout=dropout,
             )
 
-        self.tokens = nn.Embedding(vocabulary, width, init=_INIT)
+        self.tokens = nn.Embedding(vocabulary, width, init=_INIT, padding_index=padding)
         self.positions = nn.PositionEmbedding(positions, init=_INIT)
         self.segments = nn.Embedding(segments, width, init=_INIT)
         self.norm = nn.LayerNorm(epsilon=epsilon)

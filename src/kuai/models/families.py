@@ -145,6 +145,7 @@ def bert(config: Any) -> BERT:
         heads=config.get("num_attention_heads", 12),
         positions=config.get("max_position_embeddings", 512),
         segments=config.get("type_vocab_size", 2),
+        padding=config.get("pad_token_id", 0),
         hidden=config.get("intermediate_size", 3072),
         activation=_activation(config, "hidden_act", "gelu"),
         dropout=config.get("hidden_dropout_prob", 0.1),

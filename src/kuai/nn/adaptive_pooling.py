@@ -16,12 +16,12 @@ from kuai.nn._spatial import check_any_spatial, check_layout, check_sizes, spati
 from kuai.nn.pooling import Window, along, lowest, max_along
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float, Shaped
+    from jaxtyping import Float, Shaped
 
 
 def adaptive_max_pool(
-    x: Shaped[Array, "*shape"], size: Any, layout: str = "channels_last"
-) -> Shaped[Array, "*out_shape"]:
+    x: Shaped[jax.Array, "*shape"], size: Any, layout: str = "channels_last"
+) -> Shaped[jax.Array, "*out_shape"]:
     """The largest element of each of `size` regions that cover the input evenly.
 
     Region i of m along an axis of n elements goes from floor(i n / m) up to below
@@ -55,8 +55,8 @@ def adaptive_max_pool(
 
 
 def adaptive_avg_pool(
-    x: Float[Array, "*shape"], size: Any, layout: str = "channels_last"
-) -> Float[Array, "*out_shape"]:
+    x: Float[jax.Array, "*shape"], size: Any, layout: str = "channels_last"
+) -> Float[jax.Array, "*out_shape"]:
     """The mean of each of `size` regions that cover the input evenly, in at least float32.
 
     Args:

@@ -32,21 +32,21 @@ from kuai.nn._spatial import (
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+    from jaxtyping import Float
 
 CONV_PADDINGS = ("valid", "same")
 CAUSAL_PADDINGS = (*CONV_PADDINGS, "causal")
 
 
 def conv(
-    x: Float[Array, "*shape"],
-    weight: Float[Array, "*kernel_inputs_outputs"],
+    x: Float[jax.Array, "*shape"],
+    weight: Float[jax.Array, "*kernel_inputs_outputs"],
     strides: Sizes = 1,
     padding: Padding = "valid",
     dilation: Sizes = 1,
     groups: int = 1,
     layout: str = "channels_last",
-) -> Float[Array, "*out_shape"]:
+) -> Float[jax.Array, "*out_shape"]:
     """y[o] = Σ over k of x[o · stride + k · dilation - low] W[k], over one to three spatial axes.
 
     The kernel is not flipped: it is a cross-correlation, as in all the systems.
@@ -94,15 +94,15 @@ def conv(
 
 
 def conv_transpose(
-    x: Float[Array, "*shape"],
-    weight: Float[Array, "*kernel_inputs_outputs"],
+    x: Float[jax.Array, "*shape"],
+    weight: Float[jax.Array, "*kernel_inputs_outputs"],
     strides: Sizes = 1,
     padding: Padding = "valid",
     output_padding: Sizes = 0,
     dilation: Sizes = 1,
     groups: int = 1,
     layout: str = "channels_last",
-) -> Float[Array, "*out_shape"]:
+) -> Float[jax.Array, "*out_shape"]:
     """y[i · stride + k · dilation - low] += x[i] W[k]: the transpose of `conv` as a linear map.
 
     Args:

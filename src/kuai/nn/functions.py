@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+    from jaxtyping import Float
 
 
-def hard_shrink(x: Float[Array, "*shape"], threshold: float = 0.5) -> Float[Array, "*shape"]:
+def hard_shrink(
+    x: Float[jax.Array, "*shape"], threshold: float = 0.5
+) -> Float[jax.Array, "*shape"]:
     """X where |x| > threshold, 0 elsewhere.
 
     Args:
@@ -28,7 +30,9 @@ def hard_shrink(x: Float[Array, "*shape"], threshold: float = 0.5) -> Float[Arra
     return jnp.where(jnp.abs(x) > threshold, x, jnp.zeros_like(x))
 
 
-def soft_shrink(x: Float[Array, "*shape"], threshold: float = 0.5) -> Float[Array, "*shape"]:
+def soft_shrink(
+    x: Float[jax.Array, "*shape"], threshold: float = 0.5
+) -> Float[jax.Array, "*shape"]:
     """X moved towards 0 by the threshold: sign(x) · max(|x| - threshold, 0).
 
     Args:
@@ -46,7 +50,7 @@ def soft_shrink(x: Float[Array, "*shape"], threshold: float = 0.5) -> Float[Arra
     return jnp.where(jnp.abs(x) > threshold, moved, jnp.zeros_like(x))
 
 
-def tanh_shrink(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def tanh_shrink(x: Float[jax.Array, "*shape"]) -> Float[jax.Array, "*shape"]:
     """X - tanh(x).
 
     Args:
@@ -62,7 +66,9 @@ def tanh_shrink(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return x - jnp.tanh(x)
 
 
-def threshold(x: Float[Array, "*shape"], threshold: float, value: float) -> Float[Array, "*shape"]:
+def threshold(
+    x: Float[jax.Array, "*shape"], threshold: float, value: float
+) -> Float[jax.Array, "*shape"]:
     """X where x > threshold, `value` elsewhere.
 
     Args:
@@ -80,7 +86,7 @@ def threshold(x: Float[Array, "*shape"], threshold: float, value: float) -> Floa
     return jnp.where(x > threshold, x, jnp.full_like(x, value))
 
 
-def quick_gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def quick_gelu(x: Float[jax.Array, "*shape"]) -> Float[jax.Array, "*shape"]:
     """X · sigmoid(1.702 x), which is close to the Gaussian error linear unit.
 
     Args:
@@ -99,7 +105,7 @@ def quick_gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return x * jax.nn.sigmoid(1.702 * x)
 
 
-def softmin(x: Float[Array, "*shape"], axis: int = -1) -> Float[Array, "*shape"]:
+def softmin(x: Float[jax.Array, "*shape"], axis: int = -1) -> Float[jax.Array, "*shape"]:
     """exp(-x) / sum exp(-x) along an axis.
 
     Args:
@@ -116,7 +122,7 @@ def softmin(x: Float[Array, "*shape"], axis: int = -1) -> Float[Array, "*shape"]
     return jax.nn.softmax(-x, axis)
 
 
-def sparsemax(x: Float[Array, "*shape"], axis: int = -1) -> Float[Array, "*shape"]:
+def sparsemax(x: Float[jax.Array, "*shape"], axis: int = -1) -> Float[jax.Array, "*shape"]:
     """The probabilities nearest to x: max(x - t, 0) with the t at which they sum to 1.
 
     Args:

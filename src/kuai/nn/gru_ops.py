@@ -16,20 +16,20 @@ from kuai.nn.over_time import Read, quick
 from kuai.nn.recurrence import all_widened, over_steps, projected, shifted, where_on
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float
+    from jaxtyping import Bool, Float
 
 
 @functools.partial(jax.jit, static_argnames="reverse")
 def gru(
-    x: Float[Array, "time batch inputs"],
-    hidden: Float[Array, "batch units"],
-    input_weight: Float[Array, "inputs gates"],
-    recurrent_weight: Float[Array, "units gates"],
-    bias: Float[Array, " gates"] | None = None,
-    recurrent_bias: Float[Array, " gates"] | None = None,
-    steps: Bool[Array, "time batch"] | None = None,
+    x: Float[jax.Array, "time batch inputs"],
+    hidden: Float[jax.Array, "batch units"],
+    input_weight: Float[jax.Array, "inputs gates"],
+    recurrent_weight: Float[jax.Array, "units gates"],
+    bias: Float[jax.Array, " gates"] | None = None,
+    recurrent_bias: Float[jax.Array, " gates"] | None = None,
+    steps: Bool[jax.Array, "time batch"] | None = None,
     reverse: bool = False,
-) -> tuple[Float[Array, "time batch units"], Float[Array, "batch units"]]:
+) -> tuple[Float[jax.Array, "time batch units"], Float[jax.Array, "batch units"]]:
     """A gated recurrent unit over the steps of a sequence, "reset after" form.
 
     With x W + b in three parts a and h U + d in three parts e: r = sigmoid(a₀ + e₀);

@@ -18,23 +18,25 @@ from kuai.nn.over_time import Read, quick
 from kuai.nn.recurrence import all_widened, over_steps, projected, shifted, where_on
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float
+    from jaxtyping import Bool, Float
 
 _HALVED = (0.5, 0.5, 1.0, 0.5)  # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh for all four gates
 
 
 @functools.partial(jax.jit, static_argnames="reverse")
 def lstm(
-    x: Float[Array, "time batch inputs"],
-    hidden: Float[Array, "batch units"],
-    cell: Float[Array, "batch units"],
-    input_weight: Float[Array, "inputs gates"],
-    recurrent_weight: Float[Array, "units gates"],
-    bias: Float[Array, " gates"] | None = None,
-    steps: Bool[Array, "time batch"] | None = None,
+    x: Float[jax.Array, "time batch inputs"],
+    hidden: Float[jax.Array, "batch units"],
+    cell: Float[jax.Array, "batch units"],
+    input_weight: Float[jax.Array, "inputs gates"],
+    recurrent_weight: Float[jax.Array, "units gates"],
+    bias: Float[jax.Array, " gates"] | None = None,
+    steps: Bool[jax.Array, "time batch"] | None = None,
     reverse: bool = False,
 ) -> tuple[
-    Float[Array, "time batch units"], Float[Array, "batch units"], Float[Array, "batch units"]
+    Float[jax.Array, "time batch units"],
+    Float[jax.Array, "batch units"],
+    Float[jax.Array, "batch units"],
 ]:
     """A long short-term memory over the steps of a sequence.
 

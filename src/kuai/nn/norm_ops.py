@@ -16,12 +16,12 @@ from jax import lax
 from kuai.nn._dtypes import promoted, widened
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+    from jaxtyping import Float
 
 
 def moments(
-    x: Float[Array, "*shape"], axes: tuple[int, ...]
-) -> tuple[Float[Array, "*reduced"], Float[Array, "*reduced"]]:
+    x: Float[jax.Array, "*shape"], axes: tuple[int, ...]
+) -> tuple[Float[jax.Array, "*reduced"], Float[jax.Array, "*reduced"]]:
     """Mean and biased variance over `axes`, kept as axes of size 1, in at least float32.
 
     Args:
@@ -44,12 +44,12 @@ def moments(
 
 @functools.partial(jax.jit, static_argnames=("axes", "epsilon"), inline=True)
 def layer_norm(
-    x: Float[Array, "*shape"],
+    x: Float[jax.Array, "*shape"],
     axes: tuple[int, ...],
     epsilon: float,
-    scale: Float[Array, "*normalized"] | None = None,
-    shift: Float[Array, "*normalized"] | None = None,
-) -> Float[Array, "*shape"]:
+    scale: Float[jax.Array, "*normalized"] | None = None,
+    shift: Float[jax.Array, "*normalized"] | None = None,
+) -> Float[jax.Array, "*shape"]:
     """Normalize over `axes`: (x - E[x]) / sqrt(Var[x] + epsilon) · scale + shift.
 
     Args:
@@ -75,14 +75,14 @@ def layer_norm(
 
 
 def batch_norm(
-    x: Float[Array, "*shape"],
-    mean: Float[Array, " features"],
-    variance: Float[Array, " features"],
+    x: Float[jax.Array, "*shape"],
+    mean: Float[jax.Array, " features"],
+    variance: Float[jax.Array, " features"],
     epsilon: float,
-    scale: Float[Array, " features"] | None = None,
-    shift: Float[Array, " features"] | None = None,
+    scale: Float[jax.Array, " features"] | None = None,
+    shift: Float[jax.Array, " features"] | None = None,
     axis: int = -1,
-) -> Float[Array, "*shape"]:
+) -> Float[jax.Array, "*shape"]:
     """Normalize each feature with given statistics.
 
     Args:
@@ -113,13 +113,13 @@ def batch_norm(
 
 
 def group_norm(
-    x: Float[Array, "*shape"],
+    x: Float[jax.Array, "*shape"],
     groups: int,
     epsilon: float,
-    scale: Float[Array, " features"] | None = None,
-    shift: Float[Array, " features"] | None = None,
+    scale: Float[jax.Array, " features"] | None = None,
+    shift: Float[jax.Array, " features"] | None = None,
     axis: int = -1,
-) -> Float[Array, "*shape"]:
+) -> Float[jax.Array, "*shape"]:
     """Normalize groups of features of each example: (x - E[x]) / sqrt(Var[x] + epsilon).
 
     Mean and variance are those of a group's features at all places; the first axis is the batch.
@@ -155,11 +155,11 @@ def group_norm(
 
 
 def rms_norm(
-    x: Float[Array, "*shape"],
+    x: Float[jax.Array, "*shape"],
     axes: tuple[int, ...],
     epsilon: float | None = None,
-    scale: Float[Array, "*normalized"] | None = None,
-) -> Float[Array, "*shape"]:
+    scale: Float[jax.Array, "*normalized"] | None = None,
+) -> Float[jax.Array, "*shape"]:
     """Divide by the root mean square over `axes`: x / sqrt(E[x²] + epsilon) · scale.
 
     Args:
@@ -189,13 +189,13 @@ def rms_norm(
 
 
 def local_response_norm(
-    x: Float[Array, "*shape"],
+    x: Float[jax.Array, "*shape"],
     size: int,
     alpha: float,
     beta: float,
     k: float,
     axis: int = -1,
-) -> Float[Array, "*shape"]:
+) -> Float[jax.Array, "*shape"]:
     """Divide by the strength of the neighbours: x / (k + alpha · mean of their squares)^beta.
 
     Args:
@@ -227,13 +227,13 @@ def local_response_norm(
 
 
 def _normalize(
-    x: Float[Array, "*shape"],
-    mean: Float[Array, "*#shape"],
-    variance: Float[Array, "*#shape"],
+    x: Float[jax.Array, "*shape"],
+    mean: Float[jax.Array, "*#shape"],
+    variance: Float[jax.Array, "*#shape"],
     epsilon: float,
-    scale: Float[Array, "*features"] | None,
-    shift: Float[Array, "*features"] | None,
-) -> Float[Array, "*shape"]:
+    scale: Float[jax.Array, "*features"] | None,
+    shift: Float[jax.Array, "*features"] | None,
+) -> Float[jax.Array, "*shape"]:
     """(x - mean) / sqrt(variance + epsilon) · scale + shift, computed wide, in the dtype of x."""
     wide = promoted(x.dtype, mean.dtype)
     factor = lax.rsqrt(variance.astype(wide) + jnp.asarray(epsilon, wide))

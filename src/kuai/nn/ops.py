@@ -34,7 +34,7 @@ from kuai.nn.shuffling import pixel_shuffle as pixel_shuffle
 from kuai.nn.shuffling import pixel_unshuffle as pixel_unshuffle
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float, Integer
+    from jaxtyping import Bool, Float, Integer
 
 __all__ = ["adaptive_avg_pool", "adaptive_max_pool", "alpha_dropout", "attention", "avg_pool",
            "batch_norm", "bilinear", "conv", "conv_transpose", "dense", "dropout", "embedding",
@@ -49,10 +49,10 @@ _SELU_FLOOR = -1.0507009873554804934193349852946 * 1.673263242354377284817042991
 
 @functools.partial(jax.jit, inline=True)
 def dense(
-    x: Float[Array, "*batch inputs"],
-    weight: Float[Array, "inputs units"],
-    bias: Float[Array, " units"] | None = None,
-) -> Float[Array, "*batch units"]:
+    x: Float[jax.Array, "*batch inputs"],
+    weight: Float[jax.Array, "inputs units"],
+    bias: Float[jax.Array, " units"] | None = None,
+) -> Float[jax.Array, "*batch units"]:
     """The affine map y = x W + b over the last axis.
 
     Leading axes are flattened into one for the product: on CPU, XLA's gradient of a product with
@@ -82,11 +82,11 @@ def dense(
 
 
 def bilinear(
-    first: Float[Array, "*batch first"],
-    second: Float[Array, "*batch second"],
-    weight: Float[Array, "first second units"],
-    bias: Float[Array, " units"] | None = None,
-) -> Float[Array, "*batch units"]:
+    first: Float[jax.Array, "*batch first"],
+    second: Float[jax.Array, "*batch second"],
+    weight: Float[jax.Array, "first second units"],
+    bias: Float[jax.Array, " units"] | None = None,
+) -> Float[jax.Array, "*batch units"]:
     """y[u] = x₁ᵀ W[:, :, u] x₂ + b[u] over the last axes.
 
     Args:
@@ -114,8 +114,8 @@ def bilinear(
 
 
 def dropout(
-    x: Float[Array, "*shape"], keep: Bool[Array, "*#shape"], rate: float
-) -> Float[Array, "*shape"]:
+    x: Float[jax.Array, "*shape"], keep: Bool[jax.Array, "*#shape"], rate: float
+) -> Float[jax.Array, "*shape"]:
     """Zero where `keep` is False and scale the rest by 1 / (1 - rate).
 
     Args:
@@ -135,8 +135,8 @@ def dropout(
 
 
 def alpha_dropout(
-    x: Float[Array, "*shape"], keep: Bool[Array, "*#shape"], rate: float
-) -> Float[Array, "*shape"]:
+    x: Float[jax.Array, "*shape"], keep: Bool[jax.Array, "*#shape"], rate: float
+) -> Float[jax.Array, "*shape"]:
     """Send elements to SELU's floor where `keep` is False, and restore mean 0 and variance 1.
 
     Args:
@@ -162,8 +162,8 @@ def alpha_dropout(
 
 
 def embedding(
-    indices: Integer[Array, "*batch"], table: Float[Array, "size features"]
-) -> Float[Array, "*batch features"]:
+    indices: Integer[jax.Array, "*batch"], table: Float[jax.Array, "size features"]
+) -> Float[jax.Array, "*batch features"]:
     """The rows of `table` at `indices`; an index below 0 or beyond the table gives NaN.
 
     Args:
@@ -183,13 +183,13 @@ def embedding(
 
 
 def _normalize(
-    x: Float[Array, "*shape"],
-    mean: Float[Array, "*#shape"],
-    variance: Float[Array, "*#shape"],
+    x: Float[jax.Array, "*shape"],
+    mean: Float[jax.Array, "*#shape"],
+    variance: Float[jax.Array, "*#shape"],
     epsilon: float,
-    scale: Float[Array, "*features"] | None,
-    shift: Float[Array, "*features"] | None,
-) -> Float[Array, "*shape"]:
+    scale: Float[jax.Array, "*features"] | None,
+    shift: Float[jax.Array, "*features"] | None,
+) -> Float[jax.Array, "*shape"]:
     """(x - mean) / sqrt(variance + epsilon) · scale + shift, computed wide, in the dtype of x."""
     wide = promoted(x.dtype, mean.dtype)
     factor = lax.rsqrt(variance.astype(wide) + jnp.asarray(epsilon, wide))

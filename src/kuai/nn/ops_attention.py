@@ -18,20 +18,20 @@ from kuai.nn._dtypes import widened
 from kuai.nn.fused_attention import fused_attention
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float
+    from jaxtyping import Bool, Float
 
 
 @functools.partial(jax.jit, static_argnames=("causal", "rate"), inline=True)
 def attention(
-    query: Float[Array, "batch queries heads width"],
-    key: Float[Array, "batch keys key_heads width"],
-    value: Float[Array, "batch keys key_heads width"],
-    mask: Bool[Array, "#batch #heads #queries #keys"] | None = None,
-    bias: Float[Array, "#batch #heads #queries #keys"] | None = None,
+    query: Float[jax.Array, "batch queries heads width"],
+    key: Float[jax.Array, "batch keys key_heads width"],
+    value: Float[jax.Array, "batch keys key_heads width"],
+    mask: Bool[jax.Array, "#batch #heads #queries #keys"] | None = None,
+    bias: Float[jax.Array, "#batch #heads #queries #keys"] | None = None,
     causal: bool = False,
-    keep: Bool[Array, "batch heads queries keys"] | None = None,
+    keep: Bool[jax.Array, "batch heads queries keys"] | None = None,
     rate: float = 0.0,
-) -> Float[Array, "batch queries heads width"]:
+) -> Float[jax.Array, "batch queries heads width"]:
     """Softmax attention of each head: softmax(q kᵀ / √width + bias) v.
 
     A query that may attend to no key gives zeros, with zero gradient. Scores and softmax are
@@ -75,10 +75,10 @@ def attention(
 
 @functools.partial(jax.jit, static_argnames="interleaved", inline=True)
 def rotate(
-    x: Float[Array, "batch length heads width"],
-    angles: Float[Array, "#batch length half"],
+    x: Float[jax.Array, "batch length heads width"],
+    angles: Float[jax.Array, "#batch length half"],
     interleaved: bool = False,
-) -> Float[Array, "batch length heads width"]:
+) -> Float[jax.Array, "batch length heads width"]:
     """Turn pairs of features by angles: (a, b) → (a cos - b sin, b cos + a sin).
 
     Args:

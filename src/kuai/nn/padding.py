@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 
 from kuai.core.tree import here
@@ -19,18 +20,18 @@ from kuai.nn._spatial import (
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Shaped
+    from jaxtyping import Shaped
 
 _METHODS = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 def pad(
-    x: Shaped[Array, "*shape"],
+    x: Shaped[jax.Array, "*shape"],
     padding: Padding,
     method: str = "constant",
     value: float = 0.0,
     layout: str = "channels_last",
-) -> Shaped[Array, "*out_shape"]:
+) -> Shaped[jax.Array, "*out_shape"]:
     """Elements more around the spatial axes.
 
     Args:

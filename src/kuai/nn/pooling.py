@@ -32,7 +32,7 @@ from kuai.nn._spatial import (
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float, Shaped
+    from jaxtyping import Float, Shaped
 
 POOL_PADDINGS = ("valid", "same")
 _FEW = 8
@@ -57,13 +57,13 @@ class Window(NamedTuple):
 
 
 def max_pool(
-    x: Shaped[Array, "*shape"],
+    x: Shaped[jax.Array, "*shape"],
     pool: Sizes,
     strides: Sizes | None = None,
     padding: Padding = "valid",
     ceil_mode: bool = False,
     layout: str = "channels_last",
-) -> Shaped[Array, "*out_shape"]:
+) -> Shaped[jax.Array, "*out_shape"]:
     """The largest element of each window; among equals the first one gets the gradient.
 
     Args:
@@ -95,14 +95,14 @@ def max_pool(
 
 
 def avg_pool(
-    x: Float[Array, "*shape"],
+    x: Float[jax.Array, "*shape"],
     pool: Sizes,
     strides: Sizes | None = None,
     padding: Padding = "valid",
     count_padding: bool = True,
     ceil_mode: bool = False,
     layout: str = "channels_last",
-) -> Float[Array, "*out_shape"]:
+) -> Float[jax.Array, "*out_shape"]:
     """The mean of each window, taken in at least float32.
 
     Args:

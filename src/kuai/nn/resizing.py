@@ -30,7 +30,7 @@ from kuai.nn._spatial import (
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+    from jaxtyping import Float
 
 _METHODS = ("nearest", "nearest-exact", "linear", "bilinear", "trilinear", "cubic", "bicubic")
 _AXES_OF = {"bilinear": 2, "trilinear": 3, "bicubic": 2}
@@ -39,13 +39,13 @@ _SHORT = 8
 
 
 def resize(
-    x: Float[Array, "*shape"],
+    x: Float[jax.Array, "*shape"],
     size: Sizes | None = None,
     scale: int | float | Sequence[int | float] | None = None,
     method: str = "nearest",
     align_corners: bool = False,
     layout: str = "channels_last",
-) -> Float[Array, "*out_shape"]:
+) -> Float[jax.Array, "*out_shape"]:
     """The input at more places, or fewer.
 
     Args:

@@ -13,20 +13,20 @@ from kuai.nn.over_time import Read, quick
 from kuai.nn.recurrence import all_widened, over_steps, projected, shifted, where_on
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float
+    from jaxtyping import Bool, Float
 
 
 @functools.partial(jax.jit, static_argnames=("activation", "reverse"))
 def rnn(
-    x: Float[Array, "time batch inputs"],
-    hidden: Float[Array, "batch units"],
-    input_weight: Float[Array, "inputs units"],
-    recurrent_weight: Float[Array, "units units"],
-    bias: Float[Array, " units"] | None = None,
-    steps: Bool[Array, "time batch"] | None = None,
+    x: Float[jax.Array, "time batch inputs"],
+    hidden: Float[jax.Array, "batch units"],
+    input_weight: Float[jax.Array, "inputs units"],
+    recurrent_weight: Float[jax.Array, "units units"],
+    bias: Float[jax.Array, " units"] | None = None,
+    steps: Bool[jax.Array, "time batch"] | None = None,
     activation: str = "tanh",
     reverse: bool = False,
-) -> tuple[Float[Array, "time batch units"], Float[Array, "batch units"]]:
+) -> tuple[Float[jax.Array, "time batch units"], Float[jax.Array, "batch units"]]:
     """A plain recurrent layer over the steps of a sequence.
 
     h ← activation(x W + h U + b). Computed in at least float32.

@@ -12,12 +12,12 @@ from kuai.nn._check import check_count
 from kuai.nn._spatial import check_layout, check_spatial, with_channels_last, with_layout
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Shaped
+    from jaxtyping import Shaped
 
 
 def pixel_shuffle(
-    x: Shaped[Array, "*shape"], factor: int, layout: str = "channels_last"
-) -> Shaped[Array, "*out_shape"]:
+    x: Shaped[jax.Array, "*shape"], factor: int, layout: str = "channels_last"
+) -> Shaped[jax.Array, "*out_shape"]:
     """y[h · factor + i, w · factor + j, c] = x[h, w, (c · factor + i) · factor + j].
 
     Args:
@@ -52,8 +52,8 @@ def pixel_shuffle(
 
 
 def pixel_unshuffle(
-    x: Shaped[Array, "*shape"], factor: int, layout: str = "channels_last"
-) -> Shaped[Array, "*out_shape"]:
+    x: Shaped[jax.Array, "*shape"], factor: int, layout: str = "channels_last"
+) -> Shaped[jax.Array, "*out_shape"]:
     """What `pixel_shuffle` by the same factor makes undone.
 
     Args:
