@@ -10,9 +10,9 @@ import pytest
 import kuai
 from kuai.models.generation import _among_likeliest, _Draw, _drawn
 
-VOCABULARY = 12
+VOCABULARY, LONGEST = 12, 16
 NETS = {
-    "gpt2": lambda: kuai.models.GPT2(VOCABULARY, width=8, layers=2, heads=2, positions=16),
+    "gpt2": lambda: kuai.models.GPT2(VOCABULARY, width=8, layers=2, heads=2, positions=LONGEST),
     "llama": lambda: kuai.models.Llama(
         VOCABULARY, width=8, layers=2, heads=4, key_heads=2, hidden=12
     ),
@@ -33,8 +33,9 @@ def written_out(net, prompt, length):
     """Greedy, without a cache: the whole sequence again for every token."""
     tokens = list(prompt)
     for _ in range(length):
-        logits = net(jnp.asarray([tokens]))
-        tokens.append(int(logits[0, -1].argmax()))
+        padded = [*tokens, *[0] * (LONGEST - len(tokens))]  # what follows changes nothing before
+        logits = net(jnp.asarray([padded]))
+        tokens.append(int(logits[0, len(tokens) - 1].argmax()))
     return tokens
 
 
