@@ -1,4 +1,4 @@
-"""Torch's functions on arrays in kuai's layouts: channels last, kernels (*sizes, inputs, outputs)."""
+"""Torch's functions in kuai's layouts: channels last, kernels (*sizes, inputs, outputs)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,10 @@
-"""The dtype that layers compute in."""
+"""The dtype that layers compute in, and functions of many small steps as one program."""
 
 from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +17,16 @@ def promoted(first: np.dtype, second: np.dtype) -> np.dtype:
         return first
     with jax.numpy_dtype_promotion("standard"):
         return jnp.promote_types(first, second)
+
+
+def as_one_program(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of an array and of what else it goes by, which must hash, compiled.
+
+    For functions of many steps, each of which JAX would compile and run by itself in eager mode.
+    Inside a larger program nothing of it is left.
+    """
+    _, *rest = inspect.signature(function).parameters
+    return jax.jit(function, static_argnames=rest, inline=True)
 
 
 def wide(dtype: np.dtype) -> np.dtype:
