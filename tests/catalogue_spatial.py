@@ -120,7 +120,7 @@ CONVOLUTIONS = [
 
 
 def pools(axes, along):
-    """Every pooling over a number of axes, all but one of them of one element, joined by channels."""
+    """Every pooling over axes of which all but one have one element, joined by channels."""
     kinds = {
         name: getattr(nn, f"{name}{axes}d")
         for name in ("MaxPool", "AvgPool", "AdaptiveMaxPool", "AdaptiveAvgPool", "GlobalMaxPool",

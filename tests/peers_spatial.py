@@ -27,7 +27,7 @@ def over_channels_first(function: Any) -> Any:
 
 def kernel(weight: Any) -> Any:
     """(*sizes, inputs, outputs) → (outputs, inputs, *sizes)."""
-    return weight.movedim((-1, -2), (0, 1))
+    return weight.movedim((-1, -2), (0, 1)).contiguous()
 
 
 def transposed_kernel(weight: Any, groups: int = 1) -> Any:

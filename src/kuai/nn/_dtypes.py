@@ -22,11 +22,11 @@ def promoted(first: np.dtype, second: np.dtype) -> np.dtype:
 def as_one_program(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of an array and of what else it goes by, which must hash, compiled.
 
-    For functions of many steps, each of which JAX would compile and run by itself in eager mode.
-    Inside a larger program nothing of it is left.
+    For functions of many steps: in eager mode JAX would compile and run each of them by itself, and
+    those of the gradient too. Inside a larger program XLA removes the seam.
     """
     _, *rest = inspect.signature(function).parameters
-    return jax.jit(function, static_argnames=rest, inline=True)
+    return jax.jit(function, static_argnames=rest)
 
 
 def wide(dtype: np.dtype) -> np.dtype:
