@@ -1,8 +1,7 @@
 """The layers with spatial axes, and the bilinear one: entries of the catalogue.
 
-Of these layers the forms over one, two and three axes share their code, and tests of their functions
-look at the configurations (tests/test_convolution.py, tests/test_pooling.py, tests/test_resizing.py);
-so layers without parameters stand side by side in one entry.
+The forms of a layer over one, two and three axes share their code, and tests of the functions
+behind them go through the configurations; so layers without parameters stand side by side.
 """
 
 from __future__ import annotations
@@ -24,14 +23,19 @@ def conv_entry(name, make, oracle, inputs, output, **options):
     return Entry(name, make, oracle, inputs=(inputs,), output=output, mixed="promoted", **options)
 
 
-def convolved(pairs, strides, dilation, groups=1):
-    return lambda a, x: with_bias(a, oracles.conv(x, a["weight"], pairs, strides, dilation, groups))
+def convolved(pairs, strides, dilation, groups=1, at=""):
+    def oracle(a, x):
+        return with_bias(a, oracles.conv(x, a[f"{at}weight"], pairs, strides, dilation, groups), at)
+
+    return oracle
 
 
-def transposed(pairs, strides, dilation, groups=1, more=0):
-    return lambda a, x: with_bias(
-        a, oracles.conv_transpose(x, a["weight"], pairs, strides, dilation, groups, more)
-    )
+def transposed(pairs, strides, dilation, groups=1, more=None, at=""):
+    def oracle(a, x):
+        y = oracles.conv_transpose(x, a[f"{at}weight"], pairs, strides, dilation, groups, more)
+        return with_bias(a, y, at)
+
+    return oracle
 
 
 def peer(function: Any, weight: tuple[int, ...]) -> Any:
@@ -50,18 +54,6 @@ def peer(function: Any, weight: tuple[int, ...]) -> Any:
 
 CONVOLUTIONS = [
     conv_entry(
-        "Conv1d, causal and dilated",
-        lambda: nn.Conv1d(4, 3, padding="causal", dilation=2),
-        convolved([(4, 0)], [1], [2]),
-        (2, 7, 3),
-        (2, 7, 4),
-        peer=peer(
-            lambda f, x, w, b: f.conv1d(f.pad(x, (4, 0)), peers.kernel(w), b, dilation=2),
-            (3, 3, 4),
-        ),
-        names=BOTH,
-    ),
-    conv_entry(
         "Conv2d",
         lambda: nn.Conv2d(4, (3, 2), strides=(2, 1), padding=((1, 0), 1)),
         convolved([(1, 0), (1, 1)], [2, 1], [1, 1]),
@@ -74,74 +66,52 @@ CONVOLUTIONS = [
         names=BOTH,
     ),
     conv_entry(
-        "Conv2d in groups with channels first and an activation",
-        lambda: nn.Conv2d(
-            6, 3, padding="same", groups=2, activation="tanh", layout="channels_first"
-        ),
-        channels_first(
-            lambda a, x: np.tanh(convolved([(1, 1)] * 2, [1, 1], [1, 1], groups=2)(a, x))
-        ),
-        (2, 4, 5, 3),
-        (2, 6, 5, 3),
-    ),
-    conv_entry(
-        "Conv3d without bias",
-        lambda: nn.Conv3d(2, (1, 2, 2), use_bias=False),
-        convolved([(0, 0)] * 3, [1] * 3, [1] * 3),
-        (2, 1, 3, 4, 3),
-        (2, 1, 2, 3, 2),
-    ),
-    conv_entry(
-        "ConvTranspose1d",
-        lambda: nn.ConvTranspose1d(4, 3, strides=2, padding=1, output_padding=1),
-        transposed([(1, 1)], [2], [1], more=1),
-        (2, 4, 3),
-        (2, 8, 4),
-        peer=peer(
-            lambda f, x, w, b: f.conv_transpose1d(x, peers.transposed_kernel(w), b, 2, 1, 1),
-            (3, 3, 4),
-        ),
-        names=BOTH,
-    ),
-    conv_entry(
-        "ConvTranspose2d in groups",
-        lambda: nn.ConvTranspose2d(6, 3, strides=(2, 1), groups=2, dilation=(1, 2)),
-        transposed([(0, 0)] * 2, [2, 1], [1, 2], groups=2),
+        "ConvTranspose2d",
+        lambda: nn.ConvTranspose2d(6, 3, (2, 1), padding=1, output_padding=(1, 0), groups=2),
+        transposed([(1, 1)] * 2, [2, 1], [1, 1], groups=2, more=(1, 0)),
         (2, 3, 2, 4),
-        (2, 7, 6, 6),
+        (2, 6, 2, 6),
         peer=peer(
             lambda f, x, w, b: f.conv_transpose2d(
-                x, peers.transposed_kernel(w, 2), b, (2, 1), groups=2, dilation=(1, 2)
+                x, peers.transposed_kernel(w, 2), b, (2, 1), 1, (1, 0), groups=2
             ),
             (3, 3, 2, 6),
         ),
         names=BOTH,
     ),
     conv_entry(
-        "ConvTranspose3d with channels first and without bias",
-        lambda: nn.ConvTranspose3d(
-            2, 2, strides=2, padding="same", use_bias=False, layout="channels_first"
+        "Conv1d and ConvTranspose1d",
+        lambda: nn.Sequential(
+            nn.Conv1d(4, 3, padding="causal", dilation=2, activation="tanh"),
+            nn.ConvTranspose1d(2, 3, strides=2, padding="same"),
         ),
-        channels_first(transposed([(0, 0)] * 3, [2] * 3, [1] * 3)),
-        (2, 3, 1, 2, 2),
-        (2, 2, 2, 4, 4),
+        lambda a, x: transposed([(0, 1)], [2], [1], at="1.")(
+            a, np.tanh(convolved([(4, 0)], [1], [2], at="0.")(a, x))
+        ),
+        (2, 5, 3),
+        (2, 10, 2),
     ),
     conv_entry(
-        "DepthwiseConv2d",
-        lambda: nn.DepthwiseConv2d(3, padding=1, multiplier=2),
-        convolved([(1, 1)] * 2, [1, 1], [1, 1], groups=3),
-        (2, 4, 3, 3),
-        (2, 4, 3, 6),
-        peer=peer(
-            lambda f, x, w, b: f.conv2d(x, peers.kernel(w), b, padding=1, groups=3), (3, 3, 1, 6)
+        "Conv3d and ConvTranspose3d with channels first and without bias",
+        lambda: nn.Sequential(
+            nn.Conv3d(4, (1, 2, 2), groups=2, use_bias=False, layout="channels_first"),
+            nn.ConvTranspose3d(2, 2, 2, use_bias=False, layout="channels_first"),
         ),
-        names=BOTH,
+        channels_first(
+            lambda a, x: transposed([(0, 0)] * 3, [2] * 3, [1] * 3, at="1.")(
+                a, convolved([(0, 0)] * 3, [1] * 3, [1] * 3, groups=2, at="0.")(a, x)
+            )
+        ),
+        (2, 2, 1, 3, 2),
+        (2, 2, 2, 4, 2),
     ),
     conv_entry(
         "SeparableConv2d",
-        lambda: nn.SeparableConv2d(4, 2, strides=2, activation="tanh"),
+        lambda: nn.SeparableConv2d(4, 2, strides=2, multiplier=2, activation="tanh"),
         lambda a, x: np.tanh(
-            with_bias(a, separated(a, x), "pointwise."),
+            convolved([(0, 0)] * 2, [1, 1], [1, 1], at="pointwise.")(
+                a, convolved([(0, 0)] * 2, [2, 2], [1, 1], groups=3, at="depthwise.")(a, x)
+            )
         ),
         (2, 4, 5, 3),
         (2, 2, 2, 4),
@@ -149,33 +119,34 @@ CONVOLUTIONS = [
 ]
 
 
-def separated(a, x):
-    y = oracles.conv(x, a["depthwise.weight"], [(0, 0)] * 2, [2, 2], [1, 1], groups=3)
-    return y @ a["pointwise.weight"][0, 0]
-
-
-def pools(axes):
-    """Every pooling over a number of axes, to three places along each, joined by channels."""
-    kinds = [
-        getattr(nn, f"{name}{axes}d")
+def pools(axes, along):
+    """Every pooling over axes of which all but one have one element, joined by channels."""
+    kinds = {
+        name: getattr(nn, f"{name}{axes}d")
         for name in ("MaxPool", "AvgPool", "AdaptiveMaxPool", "AdaptiveAvgPool", "GlobalMaxPool",
-                     "GlobalAvgPool")
-    ]  # fmt: skip
-    largest, mean, adaptive_largest, adaptive_mean, *whole = kinds
+                     "GlobalAvgPool", "Pad")
+    }  # fmt: skip
+
+    def at(value, others):
+        return tuple(value if axis == along else others for axis in range(axes))
+
+    window = (at(3, 1), at(2, 1), at(1, 0))
     return nn.Parallel(
-        largest(3, 2, 1),
-        mean(3, 2, 1),
-        adaptive_largest(3),
-        adaptive_mean(3),
-        *(nn.Sequential(kind(keep_axes=True), getattr(nn, f"Pad{axes}d")(1)) for kind in whole),
+        kinds["MaxPool"](*window),
+        kinds["AvgPool"](*window),
+        kinds["AdaptiveMaxPool"](at(3, None)),
+        kinds["AdaptiveAvgPool"](at(3, None)),
+        *(
+            nn.Sequential(kinds[name](keep_axes=True), kinds["Pad"](at(1, 0)))
+            for name in ("GlobalMaxPool", "GlobalAvgPool")
+        ),
     )
 
 
 def pools_oracle(_, x):
-    axes = x.ndim - 2
-    spans = oracles.windows_of(x, [3] * axes, [2] * axes, [(1, 1)] * axes)
-    regions, whole = oracles.regions_of(x, [3] * axes), oracles.regions_of(x, [1] * axes)
-    around = [(0, 0), *[(1, 1)] * axes, (0, 0)]
+    """For x (batch, 5, channels)."""
+    spans, regions = oracles.windows_of(x, [3], [2], [(1, 1)]), oracles.regions_of(x, [3])
+    around, whole = [(0, 0), (1, 1), (0, 0)], oracles.regions_of(x, [1])
     return np.concatenate(
         [
             oracles.pooled(x, spans, largest),
@@ -189,13 +160,16 @@ def pools_oracle(_, x):
     )
 
 
-def pools_entry(axes, *sizes):
+def pools_entry(axes, along):
+    def shape(length, channels):
+        return (2, *(length if axis == along else 1 for axis in range(axes)), channels)
+
     return Entry(
         f"Pooling over {axes} {'axis' if axes == 1 else 'axes'}",
-        lambda: pools(axes),
-        pools_oracle,
-        inputs=((2, *sizes, 2),),
-        output=(2, *(3,) * axes, 12),
+        lambda: pools(axes, along),
+        lambda a, x: pools_oracle(a, x.reshape(2, 5, 2)).reshape(shape(3, 12)),
+        inputs=(shape(5, 2),),
+        output=shape(3, 12),
     )
 
 
@@ -206,9 +180,9 @@ def upsampled(_, x):
 
 
 OTHERS = [
-    pools_entry(1, 5),
-    pools_entry(2, 5, 6),
-    pools_entry(3, 5, 6, 5),
+    pools_entry(1, along=0),
+    pools_entry(2, along=0),
+    pools_entry(3, along=2),
     Entry(
         "PixelUnshuffle, Upsample and PixelShuffle",
         lambda: nn.Sequential(

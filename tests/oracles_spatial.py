@@ -32,12 +32,16 @@ def conv(x, weight, pairs, strides, dilation, groups=1):
     return y
 
 
-def conv_transpose(x, weight, pairs, strides, dilation, groups=1, more=0):
+def conv_transpose(x, weight, pairs, strides, dilation, groups=1, more=None):
     """Each element of the input adds a kernel to the output, which is then cut."""
     *kernel, inputs, outputs = weight.shape
     lengths = x.shape[1:-1]
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    whole = [(n - 1) * s + r + more for n, s, r in zip(lengths, strides, reach, strict=True)]
+    more = more or (0,) * len(kernel)
+    whole = [
+        (n - 1) * s + r + extra
+        for n, s, r, extra in zip(lengths, strides, reach, more, strict=True)
+    ]
     y = np.zeros((x.shape[0], *whole, outputs))
     for i in places(*lengths):
         for k in places(*kernel):

@@ -1,4 +1,4 @@
-"""Torch's functions on arrays in kuai's layouts: channels last, kernels (*sizes, inputs, outputs)."""
+"""Torch's functions in kuai's layouts: channels last, kernels (*sizes, inputs, outputs)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def over_channels_first(function: Any) -> Any:
 
 def kernel(weight: Any) -> Any:
     """(*sizes, inputs, outputs) → (outputs, inputs, *sizes)."""
-    return weight.movedim((-1, -2), (0, 1))
+    return weight.movedim((-1, -2), (0, 1)).contiguous()
 
 
 def transposed_kernel(weight: Any, groups: int = 1) -> Any:

@@ -1,6 +1,10 @@
-"""The dtypes that arithmetic is done in."""
+"""The dtype that layers compute in, and functions of many small steps as one program."""
 
 from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +19,16 @@ def promoted(first: np.dtype, second: np.dtype) -> np.dtype:
         return jnp.promote_types(first, second)
 
 
+def as_one_program(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of an array and of what else it goes by, which must hash, compiled.
+
+    For functions of many steps: in eager mode JAX would compile and run each of them by itself, and
+    those of the gradient too. Inside a larger program XLA removes the seam.
+    """
+    _, *rest = inspect.signature(function).parameters
+    return jax.jit(function, static_argnames=rest)
+
+
 def widened(dtype: np.dtype) -> np.dtype:
-    """The dtype of sums and statistics: at least float32."""
+    """The dtype to add up elements of `dtype` in: at least float32."""
     return promoted(dtype, jnp.dtype(jnp.float32))

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from kuai.core.tree import here
-from kuai.nn._dtypes import widened
+from kuai.nn._dtypes import as_one_program, widened
 from kuai.nn._spatial import check_any_spatial, check_layout, check_sizes, spatial_axes
 from kuai.nn.pooling import Window, along, lowest, max_along
 
@@ -46,7 +46,12 @@ def adaptive_max_pool(
         >>> ops.adaptive_max_pool(x, 2).ravel().tolist()
         [3.0, 3.0]
     """
-    for axis, count in reversed(_targets(x, size, layout)):
+    return _max_of_regions(x, _targets(x, size, layout))
+
+
+@as_one_program
+def _max_of_regions(x: jax.Array, targets: tuple[tuple[int, int], ...]) -> jax.Array:
+    for axis, count in reversed(targets):
         regions, _ = _regions(x, axis, count, lowest(x.dtype))
         longest = regions.shape[axis + 1]
         whole = Window(axis + 1, longest, longest, 0, 0, 0)
@@ -77,8 +82,13 @@ def adaptive_avg_pool(
         >>> ops.adaptive_avg_pool(x, 2).ravel().tolist()
         [2.0, 2.5]
     """
+    return _mean_of_regions(x, _targets(x, size, layout))
+
+
+@as_one_program
+def _mean_of_regions(x: jax.Array, targets: tuple[tuple[int, int], ...]) -> jax.Array:
     y = x.astype(widened(x.dtype))
-    for axis, count in _targets(x, size, layout):
+    for axis, count in targets:
         regions, lengths = _regions(y, axis, count, jnp.zeros((), y.dtype))
         y = regions.sum(axis + 1) / along(lengths.astype(y.dtype), y.ndim, axis)
     return y.astype(x.dtype)
@@ -96,16 +106,14 @@ def check_regions(where: str, size: Any, axes: int) -> Any:
     return tuple(count if count is None else operator.index(count) for count in size)
 
 
-def _targets(x: jax.Array, size: Any, layout: str) -> list[tuple[int, int]]:
-    """(axis, number of regions) for each spatial axis."""
+def _targets(x: jax.Array, size: Any, layout: str) -> tuple[tuple[int, int], ...]:
+    """(axis, number of regions) for each spatial axis that does not stay as it is."""
     check_layout(here(), layout)
     axes = check_any_spatial(x, layout)
     checked = check_regions(here(), size, axes)
     counts = checked if isinstance(checked, tuple) else (checked,) * axes
-    return [
-        (axis, x.shape[axis] if count is None else count)
-        for axis, count in zip(spatial_axes(x, layout), counts, strict=True)
-    ]
+    targets = zip(spatial_axes(x, layout), counts, strict=True)
+    return tuple((axis, n) for axis, n in targets if n not in (None, x.shape[axis]))
 
 
 def _regions(x: jax.Array, axis: int, count: int, fill: Any) -> tuple[jax.Array, np.ndarray]:

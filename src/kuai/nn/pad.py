@@ -19,7 +19,7 @@ class Padded(Block):
         self,
         padding: Any,
         method: str = "constant",
-        value: float = 0.0,
+        value: int | float = 0.0,
         layout: str = "channels_last",
     ) -> None:
         super().__init__()

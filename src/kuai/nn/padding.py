@@ -29,7 +29,7 @@ def pad(
     x: Shaped[jax.Array, "*shape"],
     padding: Padding,
     method: str = "constant",
-    value: float = 0.0,
+    value: int | float = 0.0,
     layout: str = "channels_last",
 ) -> Shaped[jax.Array, "*out_shape"]:
     """Elements more around the spatial axes.

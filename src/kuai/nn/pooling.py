@@ -18,7 +18,7 @@ from jax import lax
 
 from kuai.core.tree import here
 from kuai.errors import ArgumentError
-from kuai.nn._dtypes import widened
+from kuai.nn._dtypes import as_one_program, widened
 from kuai.nn._spatial import (
     Padding,
     Sizes,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 POOL_PADDINGS = ("valid", "same")
 _FEW = 8
+_ONE_ELEMENT = (1, 1, 0, 0, 0)
 
 
 class Window(NamedTuple):
@@ -89,7 +90,12 @@ def max_pool(
         >>> ops.max_pool(jnp.array([1.0, 3.0, 2.0, 0.0]).reshape(1, 4, 1), 2).ravel().tolist()
         [3.0, 2.0]
     """
-    for window in reversed(_windows(x, pool, strides, padding, ceil_mode, layout)):
+    return _max_pool(x, _windows(x, pool, strides, padding, ceil_mode, layout))
+
+
+@as_one_program
+def _max_pool(x: jax.Array, windows: tuple[Window, ...]) -> jax.Array:
+    for window in reversed(windows):
         x = max_along(x, window)
     return x
 
@@ -126,8 +132,13 @@ def avg_pool(
         >>> ops.avg_pool(jnp.array([1.0, 3.0, 2.0, 0.0]).reshape(1, 4, 1), 2).ravel().tolist()
         [2.0, 1.0]
     """
+    return _avg_pool(x, _windows(x, pool, strides, padding, ceil_mode, layout), count_padding)
+
+
+@as_one_program
+def _avg_pool(x: jax.Array, windows: tuple[Window, ...], count_padding: bool) -> jax.Array:
     y = x.astype(widened(x.dtype))
-    for window in _windows(x, pool, strides, padding, ceil_mode, layout):
+    for window in windows:
         total = _sum_along(y, window)
         counts = _counts(x.shape[window.axis], total.shape[window.axis], window, count_padding)
         y = total / along(counts.astype(y.dtype), y.ndim, window.axis)
@@ -136,8 +147,8 @@ def avg_pool(
 
 def _windows(
     x: jax.Array, pool: Any, strides: Any, padding: Any, ceil_mode: bool, layout: str
-) -> list[Window]:
-    """The window along each spatial axis."""
+) -> tuple[Window, ...]:
+    """The windows along the spatial axes, but for those that take each element by itself."""
     check_layout(here(), layout)
     axes = check_any_spatial(x, layout)
     sizes = per_axis("pool", pool, axes)
@@ -147,12 +158,13 @@ def _windows(
     pairs = padding_pairs(padding, lengths, sizes, steps)
     check_fits(lengths, sizes, pairs)
     _check_padding_below(sizes, pairs)
-    return [
+    windows = (
         Window(axis, size, step, *pair, _beyond(n, size, step, pair) if ceil_mode else 0)
         for axis, n, size, step, pair in zip(
             spatial_axes(x, layout), lengths, sizes, steps, pairs, strict=True
         )
-    ]
+    )
+    return tuple(window for window in windows if window[1:] != _ONE_ELEMENT)
 
 
 def _check_padding_below(sizes: tuple[int, ...], pairs: Any) -> None:

@@ -19,7 +19,7 @@ from jax import lax
 
 from kuai.core.tree import here
 from kuai.errors import ArgumentError, ShapeError
-from kuai.nn._dtypes import widened
+from kuai.nn._dtypes import as_one_program, widened
 from kuai.nn._spatial import (
     Sizes,
     check_any_spatial,
@@ -85,8 +85,19 @@ def resize(
     _check_axes_of(method, axes, x.shape)
     lengths = [x.shape[axis] for axis in spatial_axes(x, layout)]
     targets = _targets(lengths, *check_target(here(), size, scale, axes))
+    return _resize(x, tuple(spatial_axes(x, layout)), targets, method, align_corners)
+
+
+@as_one_program
+def _resize(
+    x: jax.Array,
+    axes: tuple[int, ...],
+    targets: tuple[tuple[int, float], ...],
+    method: str,
+    align_corners: bool,
+) -> jax.Array:
     y = x.astype(widened(x.dtype))
-    for axis, (count, step) in zip(spatial_axes(x, layout), targets, strict=True):
+    for axis, (count, step) in zip(axes, targets, strict=True):
         y = _resized(y, axis, *_taps(method, y.shape[axis], count, step, align_corners))
     return y.astype(x.dtype)
 
@@ -148,11 +159,11 @@ def _check_axes_of(method: str, axes: int, shape: tuple[int, ...]) -> None:
         )
 
 
-def _targets(lengths: list[int], size: Any, scale: Any) -> list[tuple[int, float]]:
+def _targets(lengths: list[int], size: Any, scale: Any) -> tuple[tuple[int, float], ...]:
     """For each axis, how many elements to make, and how far they lie apart in the input."""
     if size is not None:
         sizes = sizes_of(size, len(lengths))
-        return [(count, length / count) for length, count in zip(lengths, sizes, strict=True)]
+        return tuple((count, n / count) for n, count in zip(lengths, sizes, strict=True))
     factors = scale if isinstance(scale, tuple) else (scale,) * len(lengths)
     counts = [math.floor(length * factor) for length, factor in zip(lengths, factors, strict=True)]
     if 0 in counts:
@@ -160,7 +171,7 @@ def _targets(lengths: list[int], size: Any, scale: Any) -> list[tuple[int, float
             f"{here()}: expected a scale that leaves an output, got {scale} for an input of size "
             f"{tuple(lengths)}; use a larger one"
         )
-    return [(count, 1 / factor) for count, factor in zip(counts, factors, strict=True)]
+    return tuple((count, 1 / factor) for count, factor in zip(counts, factors, strict=True))
 
 
 def _taps(
