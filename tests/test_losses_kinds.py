@@ -34,6 +34,17 @@ def differentiable(arrays: tuple[np.ndarray, ...]) -> tuple[int, ...]:
     )
 
 
+def with_gradient(loss: Any, x: np.ndarray) -> tuple[jax.Array, jax.Array]:
+    """The losses, and the gradient of their sum, in one compiled program."""
+
+    @jax.jit
+    def run(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        value, backward = jax.vjp(loss, x)
+        return value, backward(jnp.ones_like(value))[0]
+
+    return run(jnp.asarray(x))
+
+
 @functools.cache
 def found(name: str) -> tuple[float, list[np.ndarray]]:
     """The mean and its gradients, computed by one compiled program in float64."""
@@ -79,26 +90,36 @@ def test_torch_agrees_on_the_mean_and_gradients(name):
         np.testing.assert_allclose(gradient, tensor.grad.numpy(), rtol=1e-9, atol=1e-12)
 
 
+@functools.cache
+def of_16_bits(name: str) -> tuple[tuple[np.ndarray, ...], dict[str, jax.Array]]:
+    """Arrays of 16 bits, and their losses by one compiled program: the mean, weighted, each."""
+    arrays = [as_dtype(array, jnp.bfloat16) for array in sample(name)]
+    wide = tuple(np.asarray(a, np.float64 if a.dtype == jnp.bfloat16 else int) for a in arrays)
+
+    @jax.jit
+    def run(weights: jax.Array, *arrays: jax.Array) -> dict[str, jax.Array]:
+        loss = functools.partial(KINDS[name].loss, *arrays)
+        return {"mean": loss(), "weighted": loss(weights=weights),
+                "each": loss(weights=weights, reduction="none")}  # fmt: skip
+
+    return wide, run(jnp.arange(len(wide[0])) / 2, *arrays)
+
+
 @every_kind
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-def test_16_bit_arrays_are_computed_in_float32(name, dtype):
-    arrays = [as_dtype(array, dtype) for array in sample(name)]
-    value = KINDS[name].loss(*arrays)
-    assert value.dtype == jnp.float32
-    wide = [np.asarray(a, np.float64 if a.dtype == dtype else int) for a in arrays]
-    np.testing.assert_allclose(value, KINDS[name].oracle(*wide).mean(), rtol=5e-6)
+def test_16_bit_arrays_are_computed_in_float32(name):
+    arrays, found = of_16_bits(name)
+    assert found["mean"].dtype == jnp.float32
+    np.testing.assert_allclose(found["mean"], KINDS[name].oracle(*arrays).mean(), rtol=5e-6)
 
 
 @every_kind
 def test_weights_scale_the_examples(name):
-    arrays = sample(name)
+    arrays, found = of_16_bits(name)
     each = KINDS[name].oracle(*arrays)
-    weights = np.arange(len(each)) / 2.0
-    scale = np.broadcast_to(weights.reshape(-1, *(1,) * (each.ndim - 1)), each.shape)
-    expected = {"none": scale * each, "mean": (scale * each).sum() / scale.sum()}
-    for reduction, value in expected.items():
-        got = KINDS[name].loss(*arrays, weights=weights, reduction=reduction)
-        np.testing.assert_allclose(got, value, rtol=5e-6, atol=2e-6)
+    scale = np.arange(len(each)).reshape(-1, *(1,) * (each.ndim - 1)) / 2.0
+    scale = np.broadcast_to(scale, each.shape)
+    np.testing.assert_allclose(found["each"], scale * each, rtol=5e-6, atol=2e-6)
+    np.testing.assert_allclose(found["weighted"], (scale * each).sum() / scale.sum(), rtol=5e-6)
 
 
 # --- classes that count more, less, or not at all ------------------------------------------------
@@ -109,7 +130,7 @@ LABELS = np.array([0, 2, 1, -7, 2, 1])
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
 @pytest.mark.parametrize("factors", [None, FACTORS])
 def test_torch_agrees_on_class_weights_smoothing_and_a_label_to_ignore(
     smoothing, reduction, factors
@@ -134,8 +155,7 @@ def test_torch_agrees_on_class_weights_smoothing_and_a_label_to_ignore(
             label_smoothing=smoothing,
             reduction=reduction,
         )
-        value, backward = jax.vjp(loss, jnp.asarray(LOGITS))
-        [gradient] = backward(jnp.ones_like(value))
+        value, gradient = with_gradient(loss, LOGITS)
     np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-12)
     np.testing.assert_allclose(gradient, theirs.grad.numpy(), rtol=1e-12, atol=1e-15)
 
@@ -208,14 +228,14 @@ def test_smoothed_answers_move_towards_one_half():
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
-@pytest.mark.parametrize("size", [200.0, -200.0])
-def test_focal_losses_of_large_logits_have_finite_gradients(gamma, size):
-    logits = jnp.array([[size, 0.0]])
+def test_focal_losses_of_large_logits_have_finite_gradients(gamma):
+    logits = jnp.array([[200.0, 0.0], [-200.0, 0.0]])
     for loss, labels in [
-        (losses.softmax_focal, np.array([0])),
-        (losses.binary_focal, np.array([[1, 0]])),
+        (losses.softmax_focal, np.array([0, 0])),
+        (losses.binary_focal, np.array([[1, 0], [1, 0]])),
     ]:
-        value, gradient = jax.value_and_grad(functools.partial(loss, gamma=gamma))(logits, labels)
+        run = jax.jit(jax.value_and_grad(functools.partial(loss, gamma=gamma)))
+        value, gradient = run(logits, labels)
         assert np.isfinite(value)
         assert np.isfinite(gradient).all()
 
@@ -278,10 +298,14 @@ def test_torch_agrees_on_ctc():
     expected.sum().backward()
     with jax.enable_x64(True):
         loss = functools.partial(
-            losses.ctc, logit_lengths=frames, label_lengths=lengths, blank=5, reduction="none"
+            losses.ctc,
+            labels=labels,
+            logit_lengths=frames,
+            label_lengths=lengths,
+            blank=5,
+            reduction="none",
         )
-        value, backward = jax.vjp(lambda z: loss(z, labels), jnp.asarray(logits))
-        [gradient] = backward(jnp.ones_like(value))
+        value, gradient = with_gradient(loss, logits)
     np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-10)
     np.testing.assert_allclose(gradient, theirs.grad.numpy(), rtol=1e-8, atol=1e-12)
 
