@@ -40,6 +40,7 @@ BAD_CALLS = [
     (losses.quantile, (Z, Z), {"level": 1.5}, ArgumentError,
      "quantile: expected level from 0 to 1, got 1.5"),
     (losses.mape, (Z, Z[:, 0]), {}, ShapeError, "mape: expected predictions and targets of equal"),
+    (losses.mape, (Z, Z), {"epsilon": -1.0}, ArgumentError, "mape: expected epsilon from 0 up"),
     (losses.msle, (Z, V - 2), {}, DataError, "msle: expected targets from 0 up, got -1.0 at"),
     (losses.poisson, (Z, V - 2), {}, DataError, "poisson: expected targets from 0 up, got -1.0"),
     (losses.gaussian_nll, (Z, Z, -V), {}, DataError, "expected variances from 0 up, got -1.0 at"),

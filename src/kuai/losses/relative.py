@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from kuai.losses.checks import as_pair, check_share, reduced, refused
+from kuai.losses.checks import as_pair, check_numbers, check_share, reduced, refused
 
 
 def mape(
@@ -31,6 +31,7 @@ def mape(
         predictions (...), targets (...) → () or, with "none", (...)
 
     Raises:
+        ArgumentError: epsilon is negative.
         ShapeError: the shapes differ, or the batch is empty.
         DtypeError: predictions that are no floats.
 
@@ -38,6 +39,7 @@ def mape(
         >>> kuai.losses.mape(jnp.array([1.0, 3.0]), jnp.array([1.0, 4.0]))
         Array(12.5, dtype=float32)
     """
+    check_numbers("mape", epsilon=epsilon)
     predictions, targets = as_pair("mape", "predictions", predictions, "targets", targets)
     size = jnp.maximum(jnp.abs(targets), epsilon)
     return reduced("mape", 100 * jnp.abs(predictions - targets) / size, weights, reduction)
