@@ -34,11 +34,7 @@ def activation(name, make, function, peer=None, **options):
 
 
 GROUPED = [
-    norm(
-        "GroupNorm",
-        lambda: nn.GroupNorm(2),
-        lambda a, x: group_norm(a, x, 2),
-    ),
+    norm("GroupNorm", lambda: nn.GroupNorm(2), lambda a, x: group_norm(a, x, 2), slow=True),
     norm(
         "GroupNorm with channels first",
         lambda: nn.GroupNorm(3, axis=1, epsilon=1e-3),
@@ -110,7 +106,7 @@ SIZED = [
 ]
 
 RANDOM = [
-    random("SpatialDropout", lambda: nn.SpatialDropout(0.5), IMAGE),
+    random("SpatialDropout", lambda: nn.SpatialDropout(0.5), IMAGE, slow=True),
     random(
         "SpatialDropout with channels first",
         lambda: nn.SpatialDropout(0.5, layout="channels_first"),
@@ -120,8 +116,8 @@ RANDOM = [
     random("AlphaDropout", lambda: nn.AlphaDropout(0.25)),
     random("DropPath", lambda: nn.DropPath(0.5), (6, 2, 3)),
     random("GaussianNoise", lambda: nn.GaussianNoise(0.5)),
-    random("GaussianDropout", lambda: nn.GaussianDropout(0.25)),
-    random("RReLU", lambda: nn.RReLU()),
+    random("GaussianDropout", lambda: nn.GaussianDropout(0.25), slow=True),
+    random("RReLU", lambda: nn.RReLU(), slow=True),
 ]
 
 SLOPES = [
@@ -169,7 +165,13 @@ ACTIVATIONS = [
         lambda x: shrunk(x, 0.25),
         lambda t: t.nn.Softshrink(0.25),
     ),
-    activation("TanhShrink", nn.TanhShrink, lambda x: x - np.tanh(x), lambda t: t.nn.Tanhshrink()),
+    activation(
+        "TanhShrink",
+        nn.TanhShrink,
+        lambda x: x - np.tanh(x),
+        lambda t: t.nn.Tanhshrink(),
+        slow=True,
+    ),
     activation(
         "Threshold",
         lambda: nn.Threshold(0.125, -2.0),
@@ -193,10 +195,12 @@ ACTIVATIONS = [
     ),
     activation("Squareplus", lambda: nn.Squareplus(1.0), lambda x: (x + np.sqrt(x**2 + 1)) / 2),
     activation("SparsePlus", nn.SparsePlus, sparse_plus),
-    activation("SparseSigmoid", nn.SparseSigmoid, lambda x: np.clip((x + 1) / 2, 0, 1)),
+    activation("SparseSigmoid", nn.SparseSigmoid, lambda x: np.clip((x + 1) / 2, 0, 1), slow=True),
     activation("QuickGELU", nn.QuickGELU, lambda x: x * sigmoid(1.702 * x)),
     activation("Softmin", nn.Softmin, lambda x: softmax(-x), lambda t: t.nn.Softmin(-1)),
-    activation("Sparsemax", lambda: nn.Sparsemax(axis=0), lambda x: sparsemax(x, 0), batch=1),
+    activation(
+        "Sparsemax", lambda: nn.Sparsemax(axis=0), lambda x: sparsemax(x, 0), batch=1, slow=True
+    ),
 ]
 
 NORMS_AND_KIN = [*GROUPED, *SIZED, *RANDOM, *SLOPES, *ACTIVATIONS]

@@ -40,7 +40,7 @@ class Entry:
         mixed: the output's dtype where the parameters have another than the input: the input's, the
             one that both promote to, or none where both differ: strict promotion refuses.
         batch: the axis that may be empty; None where it may not.
-        slow: whether its tests are marked so: a configuration beside others that are not.
+        slow: whether its tests are marked so: beside a configuration or a kin that is not.
     """
 
     name: str

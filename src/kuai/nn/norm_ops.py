@@ -174,7 +174,7 @@ def rms_norm(
 
     Example:
         >>> from kuai.nn import ops
-        >>> ops.rms_norm(jnp.array([[1.0, 7.0]]), (-1,)).round(3)
+        >>> ops.rms_norm(jnp.array([[1.0, 7.0]]), (-1,)).round(1)
         Array([[0.2, 1.4]], dtype=float32)
 
     Reference:

@@ -149,8 +149,8 @@ def alpha_dropout(
 
     Example:
         >>> from kuai.nn import ops
-        >>> ops.alpha_dropout(jnp.ones(2), jnp.array([True, False]), 0.5).round(3)
-        Array([ 1.665, -0.779], dtype=float32)
+        >>> ops.alpha_dropout(jnp.ones(2), jnp.array([True, False]), 0.5).round(1)
+        Array([ 1.7, -0.8], dtype=float32)
 
     Reference:
         Klambauer et al., "Self-normalizing neural networks" (2017).

@@ -50,7 +50,7 @@ class RMSNorm(Block):
         ShapeError: when called, the input has too few axes, or another width than at first.
 
     Example:
-        >>> nn.RMSNorm()(jnp.array([[1.0, 7.0]])).round(3)
+        >>> nn.RMSNorm()(jnp.array([[1.0, 7.0]])).round(1)
         Array([[0.2, 1.4]], dtype=float32)
 
     Reference:
