@@ -13,6 +13,7 @@ import numpy as np
 import kuai
 from kuai import nn
 from tests.catalogue_containers import CONTAINERS
+from tests.catalogue_recurrent import RECURRENT
 from tests.entry import Entry, Integers
 from tests.oracles import (
     batch_norm,
@@ -317,4 +318,4 @@ ACTIVATIONS = [
     activation("Activation of a function", lambda: nn.Activation(nn.tanh), np.tanh),
 ]
 
-CATALOGUE = [*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS]
+CATALOGUE = [*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS, *RECURRENT]
