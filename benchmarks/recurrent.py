@@ -1,4 +1,4 @@
-"""Training steps of recurrent layers: hidden 128, length 128, batch 32, against a scan and torch."""
+"""Training steps of recurrent layers, 128 units, length 128, batch 32: against a scan, and torch."""
 
 from __future__ import annotations
 

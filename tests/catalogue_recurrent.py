@@ -1,4 +1,4 @@
-"""The recurrent layers of kuai.nn, outputs alone: one entry each. tests/test_recurrent.py has more."""
+"""The recurrent layers of kuai.nn: one entry each, of outputs. tests/test_recurrent.py has more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from kuai import nn
 from tests.entry import Entry
-from tests.oracles_recurrent import gru_step, lstm_step, over_time, rnn_step, stacked
+from tests.oracles_recurrent import gru_step, lstm_step, over_time, rnn_step
 
 SEQUENCES = ((2, 3, 4),)
 
@@ -50,9 +50,7 @@ RECURRENT = [
         "RNN",
         lambda: nn.RNN(5, activation="relu", return_state=False, time_major=True),
         lambda a, x: np.swapaxes(
-            over_time(
-                rnn_step(lambda s: np.maximum(s, 0)), 1, a, "cells.0.", np.swapaxes(x, 0, 1)
-            ),
+            over_time(rnn_step(lambda s: np.maximum(s, 0)), 1, a, "cells.0.", np.swapaxes(x, 0, 1)),
             0,
             1,
         ),
@@ -65,20 +63,18 @@ RECURRENT = [
     ),
     Entry(
         "LSTM",
-        lambda: nn.LSTM(5, bidirectional=True, return_state=False),
-        lambda a, x: stacked(lstm_step, 2, a, x, layers=1, both=True),
+        lambda: nn.LSTM(5, return_state=False),
+        lambda a, x: over_time(lstm_step, 2, a, "cells.0.", x),
         inputs=SEQUENCES,
-        output=(2, 3, 10),
-        peer=lambda t: outputs_alone(
-            t, t.nn.LSTM(4, 5, bidirectional=True, batch_first=True)
-        ),
-        names=torch_names(2, True),
+        output=(2, 3, 5),
+        peer=lambda t: outputs_alone(t, t.nn.LSTM(4, 5, batch_first=True)),
+        names=torch_names(1, False),
         mixed="promoted",
     ),
     Entry(
         "GRU",
         lambda: nn.GRU(5, return_state=False),
-        lambda a, x: stacked(gru_step, 1, a, x, layers=1, both=False),
+        lambda a, x: over_time(gru_step, 1, a, "cells.0.", x),
         inputs=SEQUENCES,
         output=(2, 3, 5),
         peer=lambda t: outputs_alone(t, t.nn.GRU(4, 5, batch_first=True)),
@@ -87,10 +83,8 @@ RECURRENT = [
     ),
     Entry(
         "Recurrent",
-        lambda: nn.Recurrent(
-            nn.LSTMCell(5, use_bias=False), reverse=True, return_state=False, whole=False
-        ),
-        lambda a, x: over_time(lstm_step, 2, a, "cell.", x, reverse=True),
+        lambda: nn.Recurrent(nn.RNNCell(5, use_bias=False), reverse=True, return_state=False),
+        lambda a, x: over_time(rnn_step(), 1, a, "cell.", x, reverse=True),
         inputs=SEQUENCES,
         output=(2, 3, 5),
         mixed="promoted",

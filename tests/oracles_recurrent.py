@@ -50,18 +50,3 @@ def over_time(
         state = step(a, at, x[:, t], state)
         outputs[:, t] = state[0]
     return outputs
-
-
-def stacked(
-    step: Step, states: int, a: Arrays, x: np.ndarray, *, layers: int, both: bool
-) -> np.ndarray:
-    """Outputs of layers of cells, whose arrays are `cells.0.input_weight` and so on."""
-    for layer in range(layers):
-        directions = range(2 if both else 1)
-        places = [f"cells.{layer * len(directions) + d}." for d in directions]
-        parts = [
-            over_time(step, states, a, at, x, reverse=bool(d))
-            for d, at in zip(directions, places, strict=True)
-        ]
-        x = np.concatenate(parts, -1)
-    return x
