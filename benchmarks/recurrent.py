@@ -1,4 +1,4 @@
-"""Training steps of recurrent layers, 128 units, length 128, batch 32: against a scan, and torch."""
+"""Training steps of recurrent layers, 128 units, length 128, batch 32: a scan and torch beside."""
 
 from __future__ import annotations
 
