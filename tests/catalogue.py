@@ -16,6 +16,7 @@ from tests.catalogue_attention import ATTENTIONS
 from tests.catalogue_containers import CONTAINERS
 from tests.catalogue_norms import NORMS_AND_KIN
 from tests.catalogue_parametrizations import PARAMETRIZATIONS
+from tests.catalogue_recurrent import RECURRENT
 from tests.catalogue_repeat import REPEATS
 from tests.catalogue_spatial import SPATIAL
 from tests.entry import Entry, Integers
@@ -325,4 +326,5 @@ ACTIVATIONS = [
 CATALOGUE = [
     *(*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS),
     *(*REPEATS, *SPATIAL, *NORMS_AND_KIN, *PARAMETRIZATIONS, *ATTENTIONS),
+    *RECURRENT,
 ]

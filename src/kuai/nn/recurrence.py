@@ -23,7 +23,7 @@ def all_widened(
 def projected(x: jax.Array, weight: jax.Array) -> jax.Array:
     """The product x W for all steps, of two matrices."""
     time, batch, inputs = x.shape
-    return (x.reshape(time * batch, inputs) @ weight).reshape(time, batch, -1)
+    return (x.reshape(time * batch, inputs) @ weight).reshape(time, batch, weight.shape[-1])
 
 
 def shifted(states: jax.Array, first: jax.Array, reverse: bool) -> jax.Array:
@@ -35,7 +35,8 @@ def shifted(states: jax.Array, first: jax.Array, reverse: bool) -> jax.Array:
 def over_steps(before: jax.Array, gradient: jax.Array) -> jax.Array:
     """The gradient of a weight by which every step multiplies: one product for all steps."""
     steps = before.shape[0] * before.shape[1]
-    return before.reshape(steps, -1).T @ gradient.reshape(steps, -1)
+    flat = [array.reshape(steps, array.shape[-1]) for array in (before, gradient)]
+    return flat[0].T @ flat[1]
 
 
 def where_on(on: jax.Array | None, new: Any, old: Any) -> Any:

@@ -60,7 +60,7 @@ def steps_of(lengths: Any, x: jax.Array) -> jax.Array | None:
                 f"{here()}: expected lengths from 0 to {time}, the number of steps, got "
                 f"{low if low < 0 else high}; look at the data, or pad to the longest"
             )
-    return jnp.arange(time)[:, None] < lengths
+    return jnp.arange(time, dtype=lengths.dtype)[:, None] < lengths
 
 
 def over_steps(

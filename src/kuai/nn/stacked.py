@@ -196,8 +196,8 @@ class LSTM(StackedCells):
     Shape:
         x (batch, time, inputs), state (h, c), each (layers · directions, batch, units), `lengths`
         (batch,) → (outputs (batch, time, directions · units), state). `cells` has layers ·
-        directions of `LSTMCell`, in the order of the state: `cells.0.input_weight` (inputs, 4 · units),
-        `cells.0.recurrent_weight` (units, 4 · units), `cells.0.bias` and
+        directions of `LSTMCell`, in the order of the state: `cells.0.input_weight` (inputs,
+        4 · units), `cells.0.recurrent_weight` (units, 4 · units), `cells.0.bias` and
         `cells.0.recurrent_bias` (4 · units,).
 
     Raises:
