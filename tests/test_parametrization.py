@@ -400,8 +400,8 @@ class OwnBackward(nn.Dense):
             lambda: nn.spectral_norm(made(), ("bias", "kernel")),
             ArgumentError,
             (
-                "Dense: expected a parameter 'bias' or 'kernel' of at least 2 axes, got none; there "
-                "are weight, bias; choose"
+                "Dense: expected a parameter 'bias' or 'kernel' of at least 2 axes, got none; "
+                "there are weight, bias; choose"
             ),
         ),
         (

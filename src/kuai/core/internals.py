@@ -31,6 +31,7 @@ class Internals:
         temporary: whether it was made while a forward runs.
         born: the dry run in which it was made.
         captures: selection → the transform that captures it.
+        policy: the dtypes of the tree below; a `policy.Policy`.
         derived: name of a parameter → names of the blocks beside it that its value goes through.
         remat: what is kept on the way there, where forward runs again on the way back.
     """
@@ -46,6 +47,7 @@ class Internals:
         "derived",
         "hybrid",
         "mode",
+        "policy",
         "ready_at",
         "remat",
         "slots",
@@ -69,9 +71,10 @@ class Internals:
         self.captures: dict[Any, Callable[..., Any]] = {}
         self.derived: dict[str, tuple[str, ...]] = {}
         self.remat: Any = None
+        self.policy: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("mode", "before", "after", "hybrid", "arguments", "remat")
+        kept = ("mode", "before", "after", "hybrid", "arguments", "remat", "policy")
         copied = {"slots": dict(self.slots), "derived": dict(self.derived)}
         return {**copied, **{name: getattr(self, name) for name in kept}}
 

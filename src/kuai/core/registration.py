@@ -60,10 +60,11 @@ class Attributes(Node, metaclass=BlockMeta):
         slots = self.__dict__["_kuai"].slots
         if name in slots:
             try:
-                value = resolve(slots[name])
+                if name in self._kuai.derived and isinstance(slots[name], Holder):
+                    return derived_value(self, name)
+                return resolve(slots[name])
             except DeferredInitError as error:
                 raise DeferredInitError(f"{type(self).__name__}.{name}: {error}") from None
-            return derived_value(self, name, value) if name in self._kuai.derived else value
         if hasattr(type(self), name):  # a property that failed inside: its own error says more
             return object.__getattribute__(self, name)
         near = difflib.get_close_matches(name, [*self.__dict__, *slots], n=1)
@@ -105,7 +106,8 @@ class Attributes(Node, metaclass=BlockMeta):
     def _kuai_settings(self) -> tuple[Any, ...]:
         internals = self._kuai
         hooks = (*internals.before, None, *internals.after)
-        how = internals.remat, *internals.derived.items()
+        policy = None if internals.policy is None else internals.policy.key
+        how = internals.remat, policy, *internals.derived.items()
         return internals.mode, *how, *hooks, type(self)._kuai_version
 
     def _kuai_finish(self) -> None:
