@@ -219,6 +219,16 @@ def test_copies_begin_anew_by_themselves(put, copied):
     near(net.weight, put(made()).weight)
 
 
+def test_a_tied_parameter_is_read_through_what_stands_beside_it():
+    first, second = nn.Dense(3), nn.weight_norm(nn.Dense(3))
+    second.weight = first.params.weight
+    net = nn.Sequential(first, second).initialize(seed=1, sample=X)
+    assert len(net.parameters()) == 4
+    near(second.weight, first.weight)
+    second.weight_norm.magnitude = second.weight_norm.magnitude * 2
+    near(second.weight, 2 * first.weight)
+
+
 def test_replicas_have_values_of_their_own():
     net = kuai.replicate(nn.weight_norm(nn.Dense(3)), 3).initialize(sample=X)
     for layer in net:

@@ -29,7 +29,7 @@ from kuai.core.changes import current_dry_run
 from kuai.core.context import context, epoch
 from kuai.core.internals import BlockMeta, Internals
 from kuai.core.parameter import ARRAY_TYPES, Constant, Holder, State
-from kuai.core.reparametrized import derived_value, underlying_value
+from kuai.core.reparametrized import derived_value, follow_instead, underlying_value
 from kuai.core.stored import holds_arrays, only_writes, resolve, written
 from kuai.core.tree import Node, here, walk
 from kuai.core.watched import WatchedDict, WatchedList, WatchedSet, wrap
@@ -85,6 +85,8 @@ class Attributes(Node, metaclass=BlockMeta):
             _keep_transient(self, name, value)
         else:
             _register(self, name, value)
+            if name in self._kuai.derived and isinstance(value, Holder):
+                follow_instead(self, name, stored, value)
 
     def __delattr__(self, name: str) -> None:
         epoch.guard()

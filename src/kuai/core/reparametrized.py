@@ -20,6 +20,7 @@ from typing import Any
 import jax
 
 from kuai.core.context import context, entered, epoch, following
+from kuai.core.follows import Follows
 from kuai.core.parameter import Holder
 from kuai.core.settling import settle
 from kuai.core.stored import computed
@@ -115,6 +116,13 @@ def before(chain: list[Any], value: Any, where: str) -> jax.Array:
         value = inverse(value)
     result: jax.Array = value
     return result
+
+
+def follow_instead(block: Any, name: str, old: Any, new: Holder) -> None:
+    """Let initial values that followed from a parameter follow from the one in its place."""
+    for holder in _holders(block, name):
+        if isinstance(holder.init, Follows) and holder.init.source is old:
+            holder.init.source = new
 
 
 def through(block: Any, name: str, array: jax.Array, chain: list[Any] | None = None) -> jax.Array:
