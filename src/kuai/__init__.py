@@ -28,6 +28,7 @@ from kuai.core.modes import train_mode as train_mode
 from kuai.core.parameter import Constant as Constant
 from kuai.core.parameter import Parameter as Parameter
 from kuai.core.parameter import State as State
+from kuai.core.policy import Policy as Policy
 from kuai.hybrid.bounds import bounded as bounded
 from kuai.hybrid.disk import cache as cache
 from kuai.hybrid.function import explain as explain

@@ -54,6 +54,7 @@ class Block(Settings):
     """
 
     _kuai_is_operator: ClassVar[bool]
+    _kuai_keeps_dtype: ClassVar[bool] = False  # whether a policy leaves its numbers as they come
 
     def __init__(self) -> None:
         super().__init__()

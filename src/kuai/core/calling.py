@@ -14,6 +14,7 @@ from kuai.core.context import context, entered, epoch, following
 from kuai.core.hooks import changed_inputs, changed_output
 from kuai.core.modes import pinned_mode
 from kuai.core.operator import run_operator
+from kuai.core.policy import cast
 from kuai.core.remat import run_again
 from kuai.core.reparametrized import run_reparametrized
 from kuai.core.settling import settle
@@ -55,7 +56,7 @@ def run(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     if context.visited is not None and not internals.temporary:
         context.visited[id(block)] = block
     mode = nullcontext() if internals.mode == "auto" else pinned_mode(internals.mode)
-    with entered(stack=(*context.stack, block)), mode:
+    with entered(stack=(*context.stack, block), compute_dtype=_compute_dtype(block)), mode:
         try:
             return _forward_with_hooks(block, inputs, keywords)
         except Exception as error:
@@ -63,8 +64,18 @@ def run(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
             raise
 
 
+def _compute_dtype(block: Any) -> str | None:
+    """The dtype that a policy lets a block compute in: its own, or that of the block around it."""
+    if block._kuai_keeps_dtype:
+        return None
+    policy = block._kuai.policy
+    return context.compute_dtype if policy is None else policy.compute_dtype
+
+
 def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
     internals = block._kuai
+    if context.compute_dtype is not None:
+        inputs, keywords = cast((inputs, keywords), context.compute_dtype)
     if internals.before:
         inputs = changed_inputs(internals.before, block, inputs)
     if internals.ready_at != epoch.value:
@@ -72,6 +83,8 @@ def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
     output = _computed(block, inputs, keywords)
     if internals.after:
         output = changed_output(internals.after, block, inputs, output)
+    if internals.policy is not None and internals.policy.output_dtype is not None:
+        output = cast(output, internals.policy.output_dtype)
     if context.outputs is not None and (context.trace is None or not context.trace.depth):
         context.outputs.append((here(), output))
     if context.captures is not None:

@@ -176,13 +176,14 @@ class Scope:
             self.written.pop(row, None)
 
 
-TRAINING, FORCED, SCOPED, INLINE = 1, 2, 4, 8
+TRAINING, FORCED, SCOPED, INLINE, CASTING = 1, 2, 4, 8, 16
 
 
 class Context(threading.local):
     """The state of this thread. Class attributes are the defaults of a new thread.
 
-    `flags` sums up `training`, `forced`, `scope` and `inline`, for the hot path to read at once.
+    `flags` sums up `training`, `forced`, `scope`, `inline` and `compute_dtype`, for the hot path to
+    read at once.
     """
 
     flags: int = 0
@@ -196,6 +197,7 @@ class Context(threading.local):
     outputs: list[tuple[str, Any]] | None = None  # (place, output) of blocks, where they are wanted
     derived: Any = None  # (block, its reparametrized arrays) while its forward runs
     captures: Any = None  # what `kuai.capture` gathers; `capture.Captures`
+    compute_dtype: str | None = None  # of the policy that is in force
     trace: Any = None  # what a compiling trace records; `hybrid.trace.Trace`
     stack: tuple[Node, ...] = ()
 
@@ -218,6 +220,7 @@ def entered(**values: Any) -> Iterator[None]:
         + FORCED * context.forced
         + SCOPED * (context.scope is not None)
         + INLINE * context.inline
+        + CASTING * (context.compute_dtype is not None)
     )
     try:
         yield

@@ -33,6 +33,7 @@ class Internals:
         stacks: of a `Repeat`, the stacks of its layers' arrays.
         gathered_at: the epoch at which these were seen to be right.
         captures: selection → the transform that captures it.
+        policy: the dtypes of the tree below; a `policy.Policy`.
         derived: name of a parameter → names of the blocks beside it that its value goes through.
         remat: what is kept on the way there, where forward runs again on the way back.
     """
@@ -49,6 +50,7 @@ class Internals:
         "gathered_at",
         "hybrid",
         "mode",
+        "policy",
         "ready_at",
         "remat",
         "slots",
@@ -75,9 +77,10 @@ class Internals:
         self.captures: dict[Any, Callable[..., Any]] = {}
         self.derived: dict[str, tuple[str, ...]] = {}
         self.remat: Any = None
+        self.policy: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("mode", "before", "after", "hybrid", "arguments", "remat")
+        kept = ("mode", "before", "after", "hybrid", "arguments", "remat", "policy")
         copied = {"slots": dict(self.slots), "derived": dict(self.derived)}
         return {**copied, **{name: getattr(self, name) for name in kept}}
 

@@ -29,7 +29,7 @@ from kuai.core.changes import current_dry_run
 from kuai.core.context import context, epoch
 from kuai.core.internals import BlockMeta, Internals
 from kuai.core.parameter import ARRAY_TYPES, Constant, Holder, State
-from kuai.core.reparametrized import derived_value, underlying_value
+from kuai.core.reparametrized import derived_value, follow_instead, underlying_value
 from kuai.core.stored import holds_arrays, only_writes, resolve, written
 from kuai.core.tree import Node, here, walk
 from kuai.core.watched import WatchedDict, WatchedList, WatchedSet, wrap
@@ -60,10 +60,11 @@ class Attributes(Node, metaclass=BlockMeta):
         slots = self.__dict__["_kuai"].slots
         if name in slots:
             try:
-                value = resolve(slots[name])
+                if name in self._kuai.derived and isinstance(slots[name], Holder):
+                    return derived_value(self, name)
+                return resolve(slots[name])
             except DeferredInitError as error:
                 raise DeferredInitError(f"{type(self).__name__}.{name}: {error}") from None
-            return derived_value(self, name, value) if name in self._kuai.derived else value
         if hasattr(type(self), name):  # a property that failed inside: its own error says more
             return object.__getattribute__(self, name)
         near = difflib.get_close_matches(name, [*self.__dict__, *slots], n=1)
@@ -84,6 +85,8 @@ class Attributes(Node, metaclass=BlockMeta):
             _keep_transient(self, name, value)
         else:
             _register(self, name, value)
+            if name in self._kuai.derived and isinstance(value, Holder):
+                follow_instead(self, name, stored, value)
 
     def __delattr__(self, name: str) -> None:
         epoch.guard()
@@ -105,7 +108,8 @@ class Attributes(Node, metaclass=BlockMeta):
     def _kuai_settings(self) -> tuple[Any, ...]:
         internals = self._kuai
         hooks = (*internals.before, None, *internals.after)
-        how = internals.remat, *internals.derived.items()
+        policy = None if internals.policy is None else internals.policy.key
+        how = internals.remat, policy, *internals.derived.items()
         return internals.mode, *how, *hooks, type(self)._kuai_version
 
     def _kuai_finish(self) -> None:

@@ -20,8 +20,10 @@ from typing import Any
 import jax
 
 from kuai.core.context import context, entered, epoch, following
+from kuai.core.follows import Follows
 from kuai.core.parameter import Holder
 from kuai.core.settling import settle
+from kuai.core.stored import computed
 from kuai.core.tree import here, walk
 from kuai.errors import ArgumentError, ShapeError, TransformError
 
@@ -72,13 +74,14 @@ def transforms(block: Any, name: str) -> list[Any]:
     return [transform for transform in standing if transform is not None]
 
 
-def derived_value(block: Any, name: str, array: jax.Array) -> jax.Array:
-    """What the user reads for a parameter whose own array is `array`."""
+def derived_value(block: Any, name: str) -> jax.Array:
+    """What the user reads for a reparametrized parameter."""
     found = _remembered(block, name)
     if found is not None:
-        return found
+        return computed(found)
+    array = block._kuai.slots[name].read()
     if context.stack:
-        return through(block, name, array)
+        return computed(through(block, name, array))
     with entered(training=False, forced=True, inline=True):
         return through(block, name, array)
 
@@ -115,10 +118,21 @@ def before(chain: list[Any], value: Any, where: str) -> jax.Array:
     return result
 
 
+def follow_instead(block: Any, name: str, old: Any, new: Holder) -> None:
+    """Let initial values that followed from a parameter follow from the one in its place."""
+    for holder in _holders(block, name):
+        if isinstance(holder.init, Follows) and holder.init.source is old:
+            holder.init.source = new
+
+
 def through(block: Any, name: str, array: jax.Array, chain: list[Any] | None = None) -> jax.Array:
-    """`array` after the reparametrizations of a parameter, or after some of them."""
+    """`array` after the reparametrizations of a parameter, or after some of them.
+
+    They compute in the dtypes of the parameters, whatever policy is in force.
+    """
     for transform in transforms(block, name) if chain is None else chain:
-        value = transform(array)
+        with entered(compute_dtype=None):
+            value = transform(array)
         if value.shape != array.shape:
             raise ShapeError(
                 f"{here()}: expected {type(transform).__name__} to keep the shape {array.shape} of "
@@ -142,8 +156,8 @@ def run_reparametrized(block: Any, inputs: tuple[Any, ...], keywords: dict[str, 
         if shortcut is not None:
             base = through(block, name, held[name].read(), below)
             _settle(last, base)
-            return shortcut(block, base, *inputs, **keywords)
-    known = {name: _computed(block, name, held[name]) for name in names}
+            return shortcut(block, computed(base), *inputs, **keywords)
+    known = {name: _with_sources(block, name, held[name]) for name in names}
     with entered(derived=(block, known)):
         return following(block.forward)(*inputs, **keywords)
 
@@ -158,7 +172,7 @@ def _settle(transform: Any, array: jax.Array) -> None:
             settle(transform, (array,), {})
 
 
-def _computed(block: Any, name: str, own: Holder) -> tuple[list[Any], jax.Array]:
+def _with_sources(block: Any, name: str, own: Holder) -> tuple[list[Any], jax.Array]:
     """((holder, array) of all that it is computed from, the array)."""
     value = through(block, name, own.read())
     return [(holder, holder.read()) for holder in (own, *_holders(block, name))], value

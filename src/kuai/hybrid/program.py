@@ -155,6 +155,7 @@ class Program:
             "training": context.training,
             "forced": context.forced,
             "stack": context.stack,
+            "compute_dtype": context.compute_dtype,
         }
         self.jitted = jax.jit(self._traced)
 

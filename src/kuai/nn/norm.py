@@ -60,6 +60,7 @@ class LayerNorm(Block):
 
     weight: Any
     bias: Any
+    _kuai_keeps_dtype = True
 
     def __init__(
         self,
@@ -158,6 +159,7 @@ class BatchNorm(Block):
     bias: Any
     running_mean: Any
     running_var: Any
+    _kuai_keeps_dtype = True
 
     def __init__(
         self,

@@ -153,20 +153,21 @@ def put_on(
         raise ArgumentError(_nothing(net, several, select, least_axes))
     for owner, name, transform in made:
         reparametrized.check(owner, name, kind_of(transform), transform)
+        _prepare(owner, name, transform)
     for owner, name, transform in made:
-        _put(owner, name, transform)
+        reparametrized.attach(owner, name, kind_of(transform), transform)
     ready = [transform for owner, name, transform in made if owner.params[name].ready]
     new = [holder for transform in ready for holder in walk(transform).holders.values()]
     materialize(named_below([net], new))  # where the net has no values yet, they come with its own
     return net
 
 
-def _put(owner: Block, name: str, transform: Any) -> None:
+def _prepare(owner: Block, name: str, transform: Any) -> None:
+    """Make a transform fit its parameter, as far as that is known."""
     parameter = owner.params[name]
     stand_on = getattr(transform, "_kuai_stand_on", None)
     if stand_on is not None:
         stand_on(owner, parameter)
-    reparametrized.attach(owner, name, kind_of(transform), transform)
     unknown = any(not holder.settled for holder in walk(transform).holders.values())
     if parameter.settled and unknown:
         transform.infer_shapes(jax.ShapeDtypeStruct(parameter.shape, parameter.dtype))
