@@ -11,12 +11,12 @@ Invariants a maintainer must not break:
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from kuai.core.context import epoch
@@ -57,7 +57,9 @@ class Stack(Holder):
         """Take the arrays of all rows in."""
         first = self.rows[0]
         with jax.ensure_compile_time_eval():
-            array = jnp.stack([row.peek() for row in self.rows])
+            array = jax.lax.broadcast(first.peek(), (len(self.rows),))
+            for index, row in enumerate(self.rows):
+                array = _with_row(array, row.peek(), np.int32(index))
         self._shape, self._dtype = (len(self.rows), *first.shape), first.dtype
         self._array, self.row, self._lent = array, None, False
         for index, row in enumerate(self.rows):
@@ -74,6 +76,12 @@ class Stack(Holder):
 
     def _row(self, index: int) -> jax.Array:
         return row_of(self.peek(), np.int32(index))
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _with_row(array: jax.Array, row: jax.Array, index: Any) -> jax.Array:
+    """A stack with a row set in place: one small program, however many rows there are."""
+    return jax.lax.dynamic_update_index_in_dim(array, row, index, 0)
 
 
 def storage(holder: Holder) -> Holder:
