@@ -69,7 +69,9 @@ def step() -> Comparison:
         "raw jax.jit of a scan": _raw_step(x),
     }
     targets = {"Sequential": 1.0}
-    return Comparison(f"SGD step of {RUN} residual layers", "us per step", interleaved(works), targets)
+    return Comparison(
+        f"SGD step of {RUN} residual layers", "us per step", interleaved(works), targets
+    )
 
 
 def _trainer_step(make: Callable[[int], kuai.Block], x: jax.Array) -> Work:
@@ -80,9 +82,7 @@ def _trainer_step(make: Callable[[int], kuai.Block], x: jax.Array) -> Work:
 def _raw_step(x: jax.Array) -> Work:
     sizes = ((WIDTH, 2 * WIDTH), (2 * WIDTH,), (2 * WIDTH, WIDTH), (WIDTH,))
     keys = jax.random.split(jax.random.key(0), len(sizes))
-    held = [
-        [jax.random.normal(k, (RUN, *s)) * 0.05 for k, s in zip(keys, sizes, strict=True)]
-    ]
+    held = [[jax.random.normal(k, (RUN, *s)) * 0.05 for k, s in zip(keys, sizes, strict=True)]]
 
     def objective(stacks: list[jax.Array], x: jax.Array) -> jax.Array:
         def body(x: jax.Array, row: list[jax.Array]) -> tuple[jax.Array, None]:

@@ -87,7 +87,9 @@ def test_a_part_of_the_layers_can_be_differentiated():
         gradient = kuai.hybrid(lambda net, x, w=wrt: kuai.grad(loss, wrt=w)(net, x))
         assert_near(*[gradient(net, X) for net in nets])
     weight = nets[0][1].block.params.weight
-    assert_near(kuai.grad(loss, wrt=weight)(nets[0], X), kuai.grad(loss)(nets[1], X)["1.block.weight"])
+    assert_near(
+        kuai.grad(loss, wrt=weight)(nets[0], X), kuai.grad(loss)(nets[1], X)["1.block.weight"]
+    )
 
 
 class Halving(kuai.Block):
@@ -112,14 +114,18 @@ def test_a_loop_on_arrays_inside_a_layer_is_compiled_and_differentiated():
         for net in nets:
             kuai.seed(step)
             net.hybridize()
-            found.append((net(X), kuai.value_and_grad(loss)(net, X), kuai.random.get_state()["count"]))
+            found.append(
+                (net(X), kuai.value_and_grad(loss)(net, X), kuai.random.get_state()["count"])
+            )
         assert_near(*found)
     assert scans(nets[0], X)
     with pytest.raises(AssertionError, match="not finite"):
         nets[0](X * jnp.nan)
 
 
-@pytest.mark.parametrize("remat", [True, "dots_saveable", jax.checkpoint_policies.everything_saveable])
+@pytest.mark.parametrize(
+    "remat", [True, "dots_saveable", jax.checkpoint_policies.everything_saveable]
+)
 @pytest.mark.parametrize("unroll", [2, True])
 def test_remat_and_unroll_change_no_number(remat, unroll):
     ours, theirs = pair(3, unroll=unroll, remat=remat)
@@ -188,7 +194,9 @@ def test_repeats_in_repeats_are_stacks_of_stacks():
         return nn.Sequential(*[make() for _ in range(n)])
 
     ours = make(nn.Repeat).initialize(seed=1, sample=X)
-    theirs = nn.Sequential(*[plain(lambda: nn.Residual(nn.Dense(4), nn.Dropout(0.1)), 3) for _ in range(2)])
+    theirs = nn.Sequential(
+        *[plain(lambda: nn.Residual(nn.Dense(4), nn.Dropout(0.1)), 3) for _ in range(2)]
+    )
     theirs.initialize(seed=1, sample=X)
     gradient = kuai.value_and_grad(loss)
     for step in range(3):
@@ -253,6 +261,9 @@ def test_a_summary_has_every_layer():
     net = nn.Repeat(lambda: nn.Residual(nn.Dense(4)), 3)
     net.hybridize()(X)
     rows = net.summary(X).rows
-    assert [row.path for row in rows] == ["", *[p for i in range(3) for p in (f"{i}", f"{i}.block")]]
+    assert [row.path for row in rows] == [
+        "",
+        *[p for i in range(3) for p in (f"{i}", f"{i}.block")],
+    ]
     assert rows[0].flow == "sequence"
     assert "× 3" in kuai.show.to_svg(net, X)

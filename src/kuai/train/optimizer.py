@@ -117,7 +117,7 @@ class OptimizerState:
     def _take_over(self, before: OptimizerState) -> None:
         known = _Known(zip(before._places(), before.lend(), strict=True))
         self.leaves = [
-            found if _alike(found := known.at(place), leaf) else leaf
+            found if _alike(found := known.at(place, leaf), leaf) else leaf
             for place, leaf in zip(self._places(), self.leaves, strict=True)
         ]
 
@@ -148,8 +148,13 @@ class _Known:
             for index, row in enumerate(stack.rows)
         }
 
-    def at(self, place: Any) -> jax.Array | None:
-        """The leaf at a place: a row of one that was stacked, or rows stacked."""
+    def at(self, place: Any, fresh: jax.Array) -> jax.Array | None:
+        """The leaf at a place: a row of one that was stacked, or rows stacked.
+
+        Args:
+            place: in the state.
+            fresh: a new leaf for it; rows that are not known are taken from it.
+        """
         if place in self._leaves:
             return self._leaves[place]
         if place in self._rows:
@@ -157,9 +162,12 @@ class _Known:
             leaf = self._leaves[whole]
             return leaf[index] if leaf.ndim else None
         stack = next((step for step in place if isinstance(step, Holder)), None)
-        rows = [] if stack is None else [self.at(_put(place, row)) for row in stack.rows]
-        found = [row for row in rows if row is not None]
-        return jnp.stack(found) if found and len(found) == len(rows) else None
+        if stack is None or fresh.shape[:1] != (len(stack.rows),):
+            return None
+        pairs = [
+            (self.at(_put(place, r), new), new) for r, new in zip(stack.rows, fresh, strict=True)
+        ]
+        return jnp.stack([found if _alike(found, new) else new for found, new in pairs])
 
 
 def _put(place: Any, holder: Holder) -> Any:
