@@ -1,4 +1,4 @@
-"""Equal layers as `nn.Repeat`: what compiling them costs as they grow in number, and running them."""
+"""Equal layers as `nn.Repeat`: what it costs to compile them as they grow in number, and to run."""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ import kuai
 from kuai import nn
 from tests.repeating import X, arrays_of, assert_near, is_stacked, loss, pair, scans
 
+SLOW = pytest.mark.slow
+
 
 def make():
     return nn.Residual(nn.Dense(4, activation="tanh"))
@@ -37,6 +39,7 @@ def test_a_layer_is_read_and_written_by_its_path():
     assert len(ours.explain().signatures) == 1  # a new value is no reason to compile
 
 
+@SLOW
 def test_writes_inside_a_program_reach_the_row():
     nets = running_pair()
 
@@ -68,7 +71,12 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+FEW = ("another attribute", "deleted", "frozen", "tied inside")
+
+
+@pytest.mark.parametrize(
+    "change", [name if name in FEW else pytest.param(name, marks=SLOW) for name in CHANGES]
+)
 def test_a_change_of_one_layer_is_what_it_is_in_a_sequential(change):
     nets = running_pair()
     found = []
@@ -80,6 +88,7 @@ def test_a_change_of_one_layer_is_what_it_is_in_a_sequential(change):
     assert scans(nets[0], X) == (change == "deleted")
 
 
+@SLOW
 def test_layers_that_are_equal_again_scan_again():
     ours, theirs = running_pair()
     hook = ours[1].register_forward_hook(lambda block, inputs, output: output * 2)
@@ -187,6 +196,7 @@ def test_arrays_that_forward_leaves_behind_and_attributes_it_sets():
         assert float(total) == 6.0
 
 
+@SLOW
 def test_the_first_layer_alone_as_a_net():
     ours, theirs = running_pair()
     assert_near(ours[2].hybridize()(X), theirs[2](X))

@@ -1,4 +1,4 @@
-"""Training layers in a `Repeat`: optimizers see stacks, and end where they end for a `Sequential`."""
+"""Training a `Repeat`: optimizers see stacks, and end where they end for a `Sequential`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def test_steps_and_fits_are_those_of_a_sequential():
     assert trainers[0].evaluate((X, Y)) == pytest.approx(trainers[1].evaluate((X, Y)), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_optimizer_keeps_what_it_knows_when_layers_are_taken_apart_and_put_together():
     nets = pair(3, make)
     trainers = [trainer_of(net) for net in nets]
@@ -50,6 +51,7 @@ def test_the_optimizer_keeps_what_it_knows_when_layers_are_taken_apart_and_put_t
         assert_same_values(*nets)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_saved(tmp_path):
     def trainer():
         return trainer_of(nn.Sequential(nn.Dense(4), nn.Repeat(Layer, 3)))
@@ -63,6 +65,7 @@ def test_a_run_goes_on_where_it_was_saved(tmp_path):
     assert is_stacked(second.net[1])
 
 
+@pytest.mark.slow
 def test_training_a_layer_of_a_repeat_by_itself():
     nets = pair(3, make)
     for net in nets:
@@ -72,6 +75,7 @@ def test_training_a_layer_of_a_repeat_by_itself():
     assert_near(nets[0](X), nets[1](X))
 
 
+@pytest.mark.slow
 def test_a_trainer_in_plain_python():
     nets = pair(2, make)
     for net in nets:

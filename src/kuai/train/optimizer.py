@@ -117,8 +117,7 @@ class OptimizerState:
     def _take_over(self, before: OptimizerState) -> None:
         known = _Known(zip(before._places(), before.lend(), strict=True))
         self.leaves = [
-            found if _alike(found := known.at(place, leaf), leaf) else leaf
-            for place, leaf in zip(self._places(), self.leaves, strict=True)
+            known.best(place, leaf) for place, leaf in zip(self._places(), self.leaves, strict=True)
         ]
 
     def _places(self) -> list[Any]:
@@ -164,10 +163,13 @@ class _Known:
         stack = next((step for step in place if isinstance(step, Holder)), None)
         if stack is None or fresh.shape[:1] != (len(stack.rows),):
             return None
-        pairs = [
-            (self.at(_put(place, r), new), new) for r, new in zip(stack.rows, fresh, strict=True)
-        ]
-        return jnp.stack([found if _alike(found, new) else new for found, new in pairs])
+        rows = [self.best(_put(place, row), fresh[i]) for i, row in enumerate(stack.rows)]
+        return jnp.stack(rows)
+
+    def best(self, place: Any, fresh: jax.Array) -> jax.Array:
+        """The leaf at a place, or a new one where none is known that is like it."""
+        found = self.at(place, fresh)
+        return found if found is not None and _alike(found, fresh) else fresh
 
 
 def _put(place: Any, holder: Holder) -> Any:
