@@ -67,27 +67,6 @@ REPEATS = [
         mixed="refused",
     ),
     Entry(
-        "Repeat, unrolled, with remat",
-        lambda: nn.Repeat(
-            nn.Residual(nn.Dense(4, activation="tanh"), nn.Dense(6)), N, unroll=True, remat=True
-        ),
-        repeated(hidden, EACH),
-        peer=residuals,
-        names=NAMES,
-        mixed="refused",
-    ),
-    Entry(
-        "Repeat, shared, with remat",
-        lambda: nn.Repeat(
-            nn.Residual(nn.Dense(4, activation="tanh"), nn.Dense(6)),
-            N,
-            share=True,
-            remat="dots_saveable",
-        ),
-        repeated(hidden, ["0."] * N),
-        mixed="refused",
-    ),
-    Entry(
         "Repeat with State",
         lambda: nn.Repeat(nn.Residual(nn.BatchNorm()), 2, unroll=2),
         repeated(normed, EACH[:2]),

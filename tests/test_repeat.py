@@ -24,6 +24,8 @@ from tests.repeating import (
     scans,
 )
 
+SLOW = pytest.mark.slow
+
 
 def test_values_follow_from_the_path_as_in_a_sequential():
     ours, theirs = pair()
@@ -66,6 +68,7 @@ def test_gradients_are_those_of_a_sequential():
     assert_same_values(ours, theirs)
 
 
+@SLOW
 def test_vjp_and_gradients_of_gradients_are_those_of_a_sequential():
     nets = pair(3, lambda: nn.Residual(nn.Dense(4, activation="tanh")))
 
@@ -81,15 +84,15 @@ def test_vjp_and_gradients_of_gradients_are_those_of_a_sequential():
     assert_near(*[jax.vmap(net)(X[None]) for net in nets])
 
 
+@SLOW
 def test_a_part_of_the_layers_can_be_differentiated():
     nets = pair(3, lambda: nn.Residual(nn.Dense(4)))
     for wrt in ("1.*", "2.block.weight", (None, "0.*"), ("0.*", None), kuai.Parameter):
         gradient = kuai.hybrid(lambda net, x, w=wrt: kuai.grad(loss, wrt=w)(net, x))
         assert_near(*[gradient(net, X) for net in nets])
     weight = nets[0][1].block.params.weight
-    assert_near(
-        kuai.grad(loss, wrt=weight)(nets[0], X), kuai.grad(loss)(nets[1], X)["1.block.weight"]
-    )
+    expected = kuai.grad(loss)(nets[1], X)["1.block.weight"]
+    assert_near(kuai.grad(loss, wrt=weight)(nets[0], X), expected)
 
 
 class Halving(kuai.Block):
@@ -107,6 +110,7 @@ class Halving(kuai.Block):
         return x
 
 
+@SLOW
 def test_a_loop_on_arrays_inside_a_layer_is_compiled_and_differentiated():
     nets = pair(3, Halving)
     for step in range(2):
@@ -114,9 +118,8 @@ def test_a_loop_on_arrays_inside_a_layer_is_compiled_and_differentiated():
         for net in nets:
             kuai.seed(step)
             net.hybridize()
-            found.append(
-                (net(X), kuai.value_and_grad(loss)(net, X), kuai.random.get_state()["count"])
-            )
+            both = net(X), kuai.value_and_grad(loss)(net, X)
+            found.append((both, kuai.random.get_state()["count"]))
         assert_near(*found)
     assert scans(nets[0], X)
     with pytest.raises(AssertionError, match="not finite"):
@@ -124,9 +127,14 @@ def test_a_loop_on_arrays_inside_a_layer_is_compiled_and_differentiated():
 
 
 @pytest.mark.parametrize(
-    "remat", [True, "dots_saveable", jax.checkpoint_policies.everything_saveable]
+    ("remat", "unroll"),
+    [
+        (True, 2),
+        pytest.param("dots_saveable", True, marks=SLOW),
+        pytest.param(True, True, marks=SLOW),
+        pytest.param(jax.checkpoint_policies.everything_saveable, 2, marks=SLOW),
+    ],
 )
-@pytest.mark.parametrize("unroll", [2, True])
 def test_remat_and_unroll_change_no_number(remat, unroll):
     ours, theirs = pair(3, unroll=unroll, remat=remat)
     gradient = kuai.hybrid(kuai.value_and_grad(loss))
@@ -186,17 +194,13 @@ def test_the_input_may_be_a_tree():
     assert [float(x) for x in net.hybridize()(ones)] == [8.0, 13.0]
 
 
+@SLOW
 def test_repeats_in_repeats_are_stacks_of_stacks():
-    def make(kind):
-        return kind(lambda: nn.Repeat(lambda: nn.Residual(nn.Dense(4), nn.Dropout(0.1)), 3), 2)
+    def layer():
+        return nn.Residual(nn.Dense(4), nn.Dropout(0.1))
 
-    def plain(make, n):
-        return nn.Sequential(*[make() for _ in range(n)])
-
-    ours = make(nn.Repeat).initialize(seed=1, sample=X)
-    theirs = nn.Sequential(
-        *[plain(lambda: nn.Residual(nn.Dense(4), nn.Dropout(0.1)), 3) for _ in range(2)]
-    )
+    ours = nn.Repeat(lambda: nn.Repeat(layer, 3), 2).initialize(seed=1, sample=X)
+    theirs = nn.Sequential(*[nn.Sequential(*[layer() for _ in range(3)]) for _ in range(2)])
     theirs.initialize(seed=1, sample=X)
     gradient = kuai.value_and_grad(loss)
     for step in range(3):
@@ -244,17 +248,19 @@ def test_saved_loaded_cast_and_made_anew(tmp_path):
     assert_near(ours(X), theirs(X))
 
 
+@SLOW
 def test_a_pure_function_has_the_layers_by_path():
     ours, theirs = pair(3)
     ours.hybridize()(X)
     theirs(X)
-    found = []
-    for net in (ours, theirs):
+    key = jax.random.key(0)
+
+    def run(net):
         apply, params, state = kuai.functional(net)
-        key = jax.random.key(0)
-        found.append(jax.jit(lambda p, s: apply(p, s, X, key=key, training=True))(params, state))
         assert set(params) == {path for path, _ in theirs.named_parameters()}
-    assert_near(*found)
+        return jax.jit(lambda p, s: apply(p, s, X, key=key, training=True))(params, state)
+
+    assert_near(run(ours), run(theirs))
 
 
 def test_a_summary_has_every_layer():

@@ -71,7 +71,7 @@ def _gather(block: Any, present: dict[int, Node]) -> None:
     for stack in before:
         if stack not in stacks:
             stack.release()
-    block._kuai.stacks = stacks
+    block._kuai.stacks = stacks or before  # empty ones: the layers may be equal again
     for stack in stacks:
         if not stack.whole and _are_free(stack, present):
             stack.gather()

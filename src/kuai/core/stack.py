@@ -11,18 +11,19 @@ Invariants a maintainer must not break:
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from kuai.core.context import epoch
 from kuai.core.parameter import Holder, row_of
 from kuai.core.tree import Node
 
+Arrays: TypeAlias = "dict[str, jax.Array] | Bundle"  # by path
 Rows: TypeAlias = dict[Holder, tuple[Any, int]]  # holder → (stack, index)
 _NONE: tuple[int, ...] = ()
 
@@ -57,7 +58,9 @@ class Stack(Holder):
         """Take the arrays of all rows in."""
         first = self.rows[0]
         with jax.ensure_compile_time_eval():
-            array = jnp.stack([row.peek() for row in self.rows])
+            array = jax.lax.broadcast(first.peek(), (len(self.rows),))
+            for index, row in enumerate(self.rows):
+                array = _with_row(array, row.peek(), np.int32(index))
         self._shape, self._dtype = (len(self.rows), *first.shape), first.dtype
         self._array, self.row, self._lent = array, None, False
         for index, row in enumerate(self.rows):
@@ -71,9 +74,16 @@ class Stack(Holder):
             for index, row in enumerate(self.rows):
                 if row.row == (self, index):
                     row.store(self._row(index))
+        self._array = self.row = None
 
     def _row(self, index: int) -> jax.Array:
         return row_of(self.peek(), np.int32(index))
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _with_row(array: jax.Array, row: jax.Array, index: Any) -> jax.Array:
+    """A stack with a row set in place: one small program, however many rows there are."""
+    return jax.lax.dynamic_update_index_in_dim(array, row, index, 0)
 
 
 def storage(holder: Holder) -> Holder:
@@ -112,9 +122,13 @@ class Bundle:
 
     def apart(self) -> dict[str, jax.Array]:
         """Path → array, a stack taken apart by a program that all rows share."""
-        return {path: self._array(place) for path, place in self.places}
+        arrays = self.arrays
+        return {
+            path: self._row(place) if place.rows else arrays[place.array]
+            for path, place in self.places
+        }
 
-    def _array(self, place: Place) -> jax.Array:
+    def _row(self, place: Place) -> jax.Array:
         array = self.arrays[place.array]
         for index in place.rows:
             array = row_of(array, np.int32(index))
@@ -151,6 +165,26 @@ def together(
             home, taken = (stack, further) if whole[stack] else (home, taken)
         places.append((path, Place(homes.setdefault(home, len(homes)), taken)))
     return list(homes), tuple(places)
+
+
+def read(holders: Mapping[str, Holder]) -> Arrays:
+    """The arrays of holders by path: a dict, or a bundle if there are stacks among them."""
+    homes, places = together(holders)
+    if any(place.rows for _, place in places):
+        return Bundle([home.read() for home in homes], places)
+    return {path: holders[path].read() for path, _ in places}
+
+
+def bindings(holders: Mapping[str, Holder], arrays: Arrays) -> dict[Holder, jax.Array]:
+    """What to bind in a scope for arrays as `read` gave them."""
+    if isinstance(arrays, Bundle):
+        return dict(zip(together(holders)[0], arrays.arrays, strict=True))
+    return {holders[path]: array for path, array in arrays.items()}
+
+
+def apart(arrays: Arrays) -> dict[str, jax.Array]:
+    """The arrays of `read`, or their gradients, as a dict."""
+    return arrays.apart() if isinstance(arrays, Bundle) else arrays
 
 
 def row_in(holder: Holder, rows: Rows | None) -> tuple[Any, int] | None:

@@ -206,6 +206,7 @@ def fingerprint(roots: tuple[Node, ...]) -> tuple[list[Holder], list[Any]]:
                 str(value.dtype),
                 value.trainable,
                 weakref.ref(value),
+                weakref.ref(home),
             ]
         elif isinstance(value, dict):
             tokens += [type(value), len(value), tuple(value)]

@@ -117,8 +117,7 @@ class OptimizerState:
     def _take_over(self, before: OptimizerState) -> None:
         known = _Known(zip(before._places(), before.lend(), strict=True))
         self.leaves = [
-            found if _alike(found := known.at(place), leaf) else leaf
-            for place, leaf in zip(self._places(), self.leaves, strict=True)
+            known.best(place, leaf) for place, leaf in zip(self._places(), self.leaves, strict=True)
         ]
 
     def _places(self) -> list[Any]:
@@ -148,8 +147,13 @@ class _Known:
             for index, row in enumerate(stack.rows)
         }
 
-    def at(self, place: Any) -> jax.Array | None:
-        """The leaf at a place: a row of one that was stacked, or rows stacked."""
+    def at(self, place: Any, fresh: jax.Array) -> jax.Array | None:
+        """The leaf at a place: a row of one that was stacked, or rows stacked.
+
+        Args:
+            place: in the state.
+            fresh: a new leaf for it; rows that are not known are taken from it.
+        """
         if place in self._leaves:
             return self._leaves[place]
         if place in self._rows:
@@ -157,9 +161,15 @@ class _Known:
             leaf = self._leaves[whole]
             return leaf[index] if leaf.ndim else None
         stack = next((step for step in place if isinstance(step, Holder)), None)
-        rows = [] if stack is None else [self.at(_put(place, row)) for row in stack.rows]
-        found = [row for row in rows if row is not None]
-        return jnp.stack(found) if found and len(found) == len(rows) else None
+        if stack is None or fresh.shape[:1] != (len(stack.rows),):
+            return None
+        rows = [self.best(_put(place, row), fresh[i]) for i, row in enumerate(stack.rows)]
+        return jnp.stack(rows)
+
+    def best(self, place: Any, fresh: jax.Array) -> jax.Array:
+        """The leaf at a place, or a new one where none is known that is like it."""
+        found = self.at(place, fresh)
+        return found if found is not None and _alike(found, fresh) else fresh
 
 
 def _put(place: Any, holder: Holder) -> Any:
