@@ -10,16 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import jax
-import jax.numpy as jnp
-from jax import lax
 
 from kuai.core.tree import here
 from kuai.errors import ArgumentError, ShapeError
 from kuai.nn._check import check_count
-from kuai.nn._dtypes import promoted, widened
+from kuai.nn._dtypes import promoted
 from kuai.nn._spatial import (
     Padding,
-    Pairs,
     Sizes,
     check_fits,
     check_layout,
@@ -30,6 +27,7 @@ from kuai.nn._spatial import (
     with_channels_last,
     with_layout,
 )
+from kuai.nn.conv_forms import convolve, convolve_back
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -89,7 +87,7 @@ def conv(
     pairs = padding_pairs(padding, x.shape[1:-1], reaches, steps)
     check_fits(x.shape[1:-1], reaches, pairs)
     dtype = promoted(x.dtype, weight.dtype)
-    y = _convolve(x.astype(dtype), weight.astype(dtype), steps, pairs, gaps, groups)
+    y = convolve(x.astype(dtype), weight.astype(dtype), steps, pairs, gaps, groups)
     return with_layout(y, layout)
 
 
@@ -144,14 +142,17 @@ def conv_transpose(
         cut = tuple(_same_cut(reach, step) for reach, step in zip(reaches, steps, strict=True))
     else:
         cut = padding_pairs(padding, x.shape[1:-1], reaches, steps)
-    around = tuple(
-        (reach - 1 - low, reach - 1 - high + extra)
-        for reach, (low, high), extra in zip(reaches, cut, more, strict=True)
+    sizes = tuple(
+        (n - 1) * step + reach - low - high + extra
+        for n, step, reach, (low, high), extra in zip(
+            x.shape[1:-1], steps, reaches, cut, more, strict=True
+        )
     )
-    _check_something_left(x, reaches, steps, around)
+    _check_something_left(sizes)
     dtype = promoted(x.dtype, weight.dtype)
-    flipped = jnp.flip(weight.astype(dtype), tuple(range(axes)))
-    y = _lax_conv(x.astype(dtype), flipped, (1,) * axes, around, gaps, groups, steps)
+    back = _transposed(weight.astype(dtype), groups)
+    pairs = tuple((low, high - extra) for (low, high), extra in zip(cut, more, strict=True))
+    y = convolve_back(x.astype(dtype), back, sizes, steps, pairs, gaps, groups)
     return with_layout(y, layout)
 
 
@@ -233,54 +234,16 @@ def _same_cut(reach: int, stride: int) -> tuple[int, int]:
     return low, total - low
 
 
-def _check_something_left(
-    x: jax.Array, reaches: tuple[int, ...], strides: tuple[int, ...], around: Pairs
-) -> None:
-    sizes = zip(x.shape[1:-1], reaches, strides, around, strict=True)
-    left = tuple((n - 1) * step + 2 - reach + sum(pair) for n, reach, step, pair in sizes)
-    if any(n < 1 for n in left):
+def _check_something_left(sizes: tuple[int, ...]) -> None:
+    if any(n < 1 for n in sizes):
         raise ShapeError(
-            f"{here()}: expected padding that leaves an output, got one of size {left}; use less "
+            f"{here()}: expected padding that leaves an output, got one of size {sizes}; use less "
             "padding or a larger input"
         )
 
 
-def _convolve(
-    x: jax.Array,
-    weight: jax.Array,
-    strides: tuple[int, ...],
-    padding: Pairs,
-    dilation: tuple[int, ...],
-    groups: int,
-) -> jax.Array:
-    return _lax_conv(x, weight, strides, padding, dilation, groups, (1,) * len(strides))
-
-
-def _lax_conv(
-    x: jax.Array,
-    weight: jax.Array,
-    strides: tuple[int, ...],
-    padding: Pairs,
-    dilation: tuple[int, ...],
-    groups: int,
-    spread: tuple[int, ...],
-) -> jax.Array:
-    """`spread` is the dilation of the input, which transposes strides."""
-    last = x.ndim - 1
-    numbers = lax.ConvDimensionNumbers(
-        lhs_spec=(0, last, *range(1, last)),
-        rhs_spec=(last, last - 1, *range(last - 1)),
-        out_spec=(0, last, *range(1, last)),
-    )
-    y = lax.conv_general_dilated(
-        x,
-        weight,
-        strides,
-        padding,
-        lhs_dilation=spread,
-        rhs_dilation=dilation,
-        dimension_numbers=numbers,
-        feature_group_count=groups,
-        preferred_element_type=widened(x.dtype),
-    )
-    return y.astype(x.dtype)
+def _transposed(weight: jax.Array, groups: int) -> jax.Array:
+    """The weight of the convolution that is transposed: each group's inputs as its outputs."""
+    *kernel, inputs, outputs = weight.shape
+    parts = weight.reshape(*kernel, inputs, groups, outputs // groups)
+    return parts.swapaxes(-1, -3).reshape(*kernel, outputs // groups, groups * inputs)
