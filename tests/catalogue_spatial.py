@@ -14,7 +14,8 @@ from kuai import nn
 from tests import oracles_spatial as oracles
 from tests import peers_spatial as peers
 from tests.entry import Entry
-from tests.oracles_spatial import channels_first, largest, mean, with_bias
+from tests.oracles import pointwise
+from tests.oracles_spatial import channels_first, with_bias
 
 BOTH = {"weight": "weight", "bias": "bias"}
 
@@ -120,60 +121,48 @@ CONVOLUTIONS = [
 
 
 def pools(axes, along):
-    """Every pooling over axes of which all but one have one element, joined by channels."""
-    kinds = {
-        name: getattr(nn, f"{name}{axes}d")
-        for name in ("MaxPool", "AvgPool", "AdaptiveMaxPool", "AdaptiveAvgPool", "GlobalMaxPool",
-                     "GlobalAvgPool", "Pad")
-    }  # fmt: skip
+    """Every pooling over some axes, of which all but one have one element, joined by channels."""
+
+    def made(name, *arguments):
+        return getattr(nn, f"{name}{axes}d")(*arguments)
 
     def at(value, others):
         return tuple(value if axis == along else others for axis in range(axes))
 
-    window = (at(3, 1), at(2, 1), at(1, 0))
-    return nn.Parallel(
-        kinds["MaxPool"](*window),
-        kinds["AvgPool"](*window),
-        kinds["AdaptiveMaxPool"](at(3, None)),
-        kinds["AdaptiveAvgPool"](at(3, None)),
-        *(
-            nn.Sequential(kinds[name](keep_axes=True), kinds["Pad"](at(1, 0)))
-            for name in ("GlobalMaxPool", "GlobalAvgPool")
+    return nn.Sequential(
+        made("Pad", at(1, 0), "replicate"),
+        nn.Parallel(
+            made("MaxPool", at(4, 1), at(2, 1)),
+            made("AvgPool", at(4, 1), at(2, 1)),
+            made("AdaptiveMaxPool", at(1, None)),
+            made("AdaptiveAvgPool", at(1, None)),
+            made("GlobalMaxPool", True),
+            made("GlobalAvgPool", True),
         ),
     )
 
 
-def pools_oracle(_, x):
-    """For x (batch, 5, channels)."""
-    spans, regions = oracles.windows_of(x, [3], [2], [(1, 1)]), oracles.regions_of(x, [3])
-    around, whole = [(0, 0), (1, 1), (0, 0)], oracles.regions_of(x, [1])
-    return np.concatenate(
-        [
-            oracles.pooled(x, spans, largest),
-            oracles.pooled(x, spans, oracles.mean_with_padding),
-            oracles.pooled(x, regions, largest),
-            oracles.pooled(x, regions, mean),
-            np.pad(oracles.pooled(x, whole, largest), around),
-            np.pad(oracles.pooled(x, whole, mean), around),
-        ],
-        -1,
-    )
+def pools_oracle(x):
+    """For x (batch, 3, channels)."""
+    x = x[:, [0, 0, 1, 2, 2]]
+    window = [x[:, :4].max(1), x[:, :4].mean(1)]
+    return np.concatenate([*window, x.max(1), x.mean(1), x.max(1), x.mean(1)], -1)
 
 
 def pools_entry(axes, along):
-    def shape(length, channels):
-        return (2, *(length if axis == along else 1 for axis in range(axes)), channels)
-
+    ones = (1,) * (axes - 1)
+    sizes = (*ones[:along], 3, *ones[along:])
+    output = (2, *(1,) * axes, 12)
     return Entry(
         f"Pooling over {axes} {'axis' if axes == 1 else 'axes'}",
         lambda: pools(axes, along),
-        lambda a, x: pools_oracle(a, x.reshape(2, 5, 2)).reshape(shape(3, 12)),
-        inputs=(shape(5, 2),),
-        output=shape(3, 12),
+        pointwise(lambda x: pools_oracle(x.reshape(2, 3, 2)).reshape(output)),
+        inputs=((2, *sizes, 2),),
+        output=output,
     )
 
 
-def upsampled(_, x):
+def upsampled(x):
     return oracles.shuffled(
         oracles.resized(oracles.unshuffled(x, 2), (4, 3), oracles.linear_weights), 2
     )
@@ -188,7 +177,7 @@ OTHERS = [
         lambda: nn.Sequential(
             nn.PixelUnshuffle(2), nn.Upsample(size=(4, 3), method="bilinear"), nn.PixelShuffle(2)
         ),
-        upsampled,
+        pointwise(upsampled),
         inputs=((2, 4, 6, 2),),
         output=(2, 8, 6, 2),
     ),

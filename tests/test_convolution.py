@@ -116,7 +116,8 @@ def test_conv_transpose_is_numpys_and_torchs(shape, kernel, options, cut, theirs
     assert_all_near(found, with_torchs_gradients(torch_transpose, x, weight))
 
 
-@settings(max_examples=10)
+@pytest.mark.slow
+@settings(max_examples=40)
 @given(*map(st.integers, (1, 1, 1, 1, 0), (4, 4, 3, 3, 2)), st.sampled_from(["same", 0, 1]))
 def test_conv_transpose_is_the_transpose_of_conv(outputs, kernel, stride, dilation, more, padding):
     """⟨conv(x), y⟩ = ⟨x, conv_transpose(y)⟩."""

@@ -27,7 +27,8 @@ def annotations_not_enforced():
 
 PADDING = (
     "Conv2d: expected padding to be 'valid', 'same', an integer of at least 0, or for each of 2 "
-    "axes one or a (low, high) pair, got {}; write for example padding=1 or padding=((1, 2), (1, 2))"
+    "axes one or a (low, high) pair, got {}; write for example padding=1 or padding=((1, 2), "
+    "(1, 2))"
 )
 CONSTRUCTORS = [
     (lambda: nn.Conv2d(0, 3), "Conv2d: expected filters to be an integer of at least 1, got 0"),
