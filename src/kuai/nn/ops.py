@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Float, Integer
 
 __all__ = ["batch_norm", "dense", "dropout", "embedding", "layer_norm", "moments"]
 
