@@ -30,11 +30,11 @@ NAMESPACE = {**vars(jnp), **vars(kuai.init), **vars(nn), "Heads": Heads, "Stack"
 ROUNDINGS = 8  # as many roundings of the largest value as a layer may be off
 
 
-def parameter(entry: Entry, value: Any) -> Any:
-    return pytest.param(value, id=entry.name, marks=[pytest.mark.slow] if entry.slow else [])
+def parameter(entry: Entry) -> Any:
+    return pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] if entry.slow else [])
 
 
-@pytest.fixture(params=[parameter(entry, name) for name, entry in NAMES.items()])
+@pytest.fixture(params=[parameter(entry) for entry in CATALOGUE])
 def entry(request) -> Entry:
     return request.param
 
@@ -140,7 +140,7 @@ def test_gradient_is_the_finite_difference(entry):
 
 
 def peers() -> list[Any]:
-    return [parameter(e, e) for e in CATALOGUE if e.peer is not None]
+    return [parameter(entry) for entry in CATALOGUE if entry.peer is not None]
 
 
 def lent_to(module: Any, entry: Entry, block: Block) -> dict[str, Any]:

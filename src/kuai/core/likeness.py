@@ -188,7 +188,7 @@ def _same(
 def _inside(value: Any) -> list[Any] | None:
     """What makes a value equal to another of its type; None where only the same object is."""
     if isinstance(value, types.FunctionType):
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        cells = [_content(cell) for cell in value.__closure__ or ()]
         return [value.__code__, value.__defaults__, value.__kwdefaults__, *cells]
     if isinstance(value, types.MethodType):
         return [value.__func__, value.__self__]
@@ -205,3 +205,10 @@ def _inside(value: Any) -> list[Any] | None:
     if not isinstance(own, dict) or slots - {"__dict__", "__weakref__"}:
         return None
     return [*own, *own.values()]
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # a variable that has no value yet
+        return None
