@@ -20,9 +20,8 @@ from kuai.nn.winograd import WINOGRAD
 
 MOST_TAPS = 128  # that are written one by one into a program
 NARROW = 32  # outputs, below which XLA has no quick kernel
-LEAST_TILES = 96  # below, Winograd's transform of the kernel costs more than it saves
-SOME_CHANNELS, MANY_CHANNELS = 64, 128  # from the second on, Winograd's form always saves
-MANY_TILES = 2048  # with some channels it saves up to here; in the weight gradient, from here on
+LEAST_TILES, LEAST_CHANNELS = 96, 128  # below, Winograd's transforms cost more than they save
+MANY_TILES, SOME_CHANNELS = 2048, 64  # from here on it saves in the weight gradient nevertheless
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def chosen(work: Work) -> Form:
         return _BLOCKS
     if geometry.taps == 1:
         return POINTWISE
-    if few_taps and _overhangs(geometry):
+    if few_taps and _overhangs(work):
         return COLUMNS
     return WINOGRAD if _winograd_saves(work) else DIRECT
 
@@ -68,10 +67,18 @@ def _is_thin(work: Work) -> bool:
     return work.outputs < NARROW and work.step != "weight_gradient"
 
 
-def _overhangs(geometry: Geometry) -> bool:
-    """Whether the kernel is larger than the input, where XLA's own falls to a nest of loops."""
-    pairs = zip(geometry.sizes, geometry.extents, strict=True)
-    return any(size < extent for size, extent in pairs)
+def _overhangs(work: Work) -> bool:
+    """Whether what XLA would take as kernel is larger than its input, on every axis.
+
+    It has a nest of loops for that, 50 times slower than its other kernels.
+    """
+    geometry = work.geometry
+    sizes, kernel = {
+        "forward": (geometry.sizes, geometry.kernel),
+        "input_gradient": (geometry.outputs, geometry.kernel),
+        "weight_gradient": (geometry.sizes, geometry.outputs),
+    }[work.step]
+    return all(size < extent for size, extent in zip(sizes, kernel, strict=True))
 
 
 def _winograd_saves(work: Work) -> bool:
@@ -80,11 +87,9 @@ def _winograd_saves(work: Work) -> bool:
         return False
     channels = min(work.inputs, work.outputs)
     tiles = work.batch * math.prod(-(-size // 2) for size in geometry.outputs)
-    if channels >= MANY_CHANNELS or tiles < LEAST_TILES:
-        return channels >= MANY_CHANNELS and tiles >= LEAST_TILES
-    some = channels >= SOME_CHANNELS
-    many = tiles >= MANY_TILES if work.step == "weight_gradient" else tiles > MANY_TILES
-    return some and many == (work.step == "weight_gradient")
+    if work.step == "weight_gradient" and tiles >= MANY_TILES:
+        return channels >= SOME_CHANNELS
+    return channels >= LEAST_CHANNELS and tiles >= LEAST_TILES
 
 
 def _forward(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:

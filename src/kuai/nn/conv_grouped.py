@@ -1,7 +1,8 @@
 """Convolutions in groups as several without groups.
 
-XLA's own are slow on a CPU, the gradients of the kernels by two orders of magnitude. Narrow groups are joined until a block is as wide as XLA's kernels like it. The kernel of a block
-stands on the diagonal of a wider one, with zeros beside it.
+XLA's own are slow on a CPU, the gradients of the kernels by two orders of magnitude. Narrow groups
+are joined until a block is as wide as XLA's kernels like it: its kernel has those of the groups on
+its diagonal, and zeros beside them.
 """
 
 from __future__ import annotations
