@@ -9,7 +9,7 @@ import jax
 
 from benchmarks.report import Comparison, machine, versions, write
 
-NAMES = ("call", "training", "control_flow", "loops", "imports")
+NAMES = ("call", "training", "transformer", "control_flow", "loops", "imports")
 
 
 def main() -> None:

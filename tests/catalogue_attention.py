@@ -272,7 +272,7 @@ MULTI_HEAD = [
     ),
 ]  # fmt: skip
 
-SCALING = {"factor": 4.0, "low": 1.0, "high": 3.0, "length": 40}
+SCALING: dict[str, Any] = {"factor": 4.0, "low": 1.0, "high": 3.0, "length": 40}
 
 POSITIONS = [
     entry("Rotary", nn.Rotary, lambda _, x: rotary(x), ((2, 5, 3, 4),), (2, 5, 3, 4), "input"),

@@ -11,8 +11,11 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Integer
 
 from kuai.nn._dtypes import promoted as promoted
+from kuai.nn._dtypes import widened
 from kuai.nn.ops_attention import attention as attention
 from kuai.nn.ops_attention import rotate as rotate
+from kuai.nn.product import product
+from kuai.nn.standardized import standardized
 
 __all__ = ["attention", "batch_norm", "dense", "dropout", "embedding", "layer_norm", "moments",
            "rotate"]  # fmt: skip
@@ -46,7 +49,7 @@ def dense(
     dtype = promoted(x.dtype, weight.dtype)
     *batch, inputs = x.shape
     flat = x.reshape(math.prod(batch), inputs) if len(batch) > 1 else x
-    y = flat.astype(dtype) @ weight.astype(dtype)
+    y = product(flat.astype(dtype), weight.astype(dtype))
     if bias is not None:
         y = y + bias.astype(dtype)
     return y.reshape(*batch, weight.shape[-1])
@@ -124,8 +127,13 @@ def layer_norm(
     Reference:
         Ba et al., "Layer normalization" (2016).
     """
-    mean, variance = moments(x, axes)
-    return _normalize(x, mean, variance, epsilon, scale, shift)
+    wide = widened(x.dtype)
+    y = standardized(x.astype(wide), axes, epsilon)
+    if scale is not None:
+        y = y * scale.astype(wide)
+    if shift is not None:
+        y = y + shift.astype(wide)
+    return y.astype(x.dtype)
 
 
 def batch_norm(
