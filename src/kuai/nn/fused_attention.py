@@ -25,15 +25,16 @@ def fused_attention(
         return None
     pairs = query.shape[1], key.shape[1]
     try:
-        return jax.nn.dot_product_attention(
-            query,
-            key,
-            value,
-            bias=_spread(bias, pairs),
-            mask=_spread(mask, pairs),
-            is_causal=causal,
-            implementation="cudnn",
-        )
+        with jax.numpy_dtype_promotion("standard"):  # it mixes dtypes inside
+            return jax.nn.dot_product_attention(
+                query,
+                key,
+                value,
+                bias=_spread(bias, pairs),
+                mask=_spread(mask, pairs),
+                is_causal=causal,
+                implementation="cudnn",
+            )
     except (NotImplementedError, RuntimeError, ValueError):
         return None
 

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from kuai.nn._dtypes import promoted, widened
+from kuai.nn.standardized import standardized
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -70,8 +71,13 @@ def layer_norm(
     Reference:
         Ba et al., "Layer normalization" (2016).
     """
-    mean, variance = moments(x, axes)
-    return _normalize(x, mean, variance, epsilon, scale, shift)
+    wide = widened(x.dtype)
+    y = standardized(x.astype(wide), axes, epsilon)
+    if scale is not None:
+        y = y * scale.astype(wide)
+    if shift is not None:
+        y = y + shift.astype(wide)
+    return y.astype(x.dtype)
 
 
 def batch_norm(

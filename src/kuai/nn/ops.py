@@ -28,6 +28,7 @@ from kuai.nn.ops_attention import rotate as rotate
 from kuai.nn.padding import pad as pad
 from kuai.nn.pooling import avg_pool as avg_pool
 from kuai.nn.pooling import max_pool as max_pool
+from kuai.nn.product import product
 from kuai.nn.resizing import resize as resize
 from kuai.nn.rnn_ops import rnn as rnn
 from kuai.nn.shuffling import pixel_shuffle as pixel_shuffle
@@ -75,7 +76,7 @@ def dense(
     dtype = promoted(x.dtype, weight.dtype)
     *batch, inputs = x.shape
     flat = x.reshape(math.prod(batch), inputs) if len(batch) > 1 else x
-    y = flat.astype(dtype) @ weight.astype(dtype)
+    y = product(flat.astype(dtype), weight.astype(dtype))
     if bias is not None:
         y = y + bias.astype(dtype)
     return y.reshape(*batch, weight.shape[-1])

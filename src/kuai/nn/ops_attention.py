@@ -61,6 +61,8 @@ def attention(
     Reference:
         Vaswani et al., "Attention is all you need" (2017).
     """
+    if not key.shape[1]:
+        return jnp.zeros_like(query)
     if bias is not None:
         finite = bias > -jnp.inf
         mask = finite if mask is None else mask & finite
@@ -130,10 +132,12 @@ def _softmax_attention(
     if mask is not None or causal:
         allowed = _allowed(mask, causal, query, key)
         scores = jnp.where(allowed, scores, jnp.asarray(-jnp.inf, scores.dtype))
-    weights = jax.nn.softmax(scores)
+    # The sums are divided by the powers' total, rather than each power: they are fewer.
+    powers = jnp.exp(scores - lax.stop_gradient(scores.max(-1, keepdims=True)))
+    total = powers.sum(-1, keepdims=True).swapaxes(1, 2)
     if keep is not None:
-        weights = jnp.where(keep, weights / (1 - rate), 0)
-    return _weighted(weights.astype(value.dtype), value)
+        powers = jnp.where(keep, powers / (1 - rate), 0)
+    return (_weighted(powers, value) / total).astype(value.dtype)
 
 
 def _allowed(mask: jax.Array | None, causal: bool, query: jax.Array, key: jax.Array) -> jax.Array:
@@ -157,9 +161,10 @@ def _scores(query: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def _weighted(weights: jax.Array, value: jax.Array) -> jax.Array:
-    """The sums of the values by weight: (batch, queries, heads, width)."""
+    """The sums of the values by weight: (batch, queries, heads, width), wide."""
     batch, heads, queries, keys = weights.shape
     key_heads, width = value.shape[2:]
     rows = weights.reshape(batch, key_heads, heads // key_heads * queries, keys)
-    y = jnp.matmul(rows, value.transpose(0, 2, 1, 3), preferred_element_type=value.dtype)
+    value = value.transpose(0, 2, 1, 3)
+    y = jnp.matmul(rows.astype(value.dtype), value, preferred_element_type=weights.dtype)
     return y.reshape(batch, heads, queries, width).transpose(0, 2, 1, 3)
