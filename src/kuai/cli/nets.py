@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from kuai.cli.known import KNOWN, SHAPE
+from kuai.cli.known import KNOWN as KNOWN
+from kuai.cli.known import SHAPE as SHAPE
 from kuai.cli.options import Option, UsageError, text, whole
 from kuai.cli.settings import Settings
 from kuai.core.block import Block

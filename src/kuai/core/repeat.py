@@ -124,8 +124,9 @@ class Repeat(BlockList):
         return [texts[0], str(len(blocks)), *options]
 
     def _kuai_shown_options(self) -> dict[str, str]:
-        remat = {None: False, "nothing": True}.get(self._remat, self._remat)
-        remat = remat if isinstance(remat, (bool, str)) else _name(remat)
+        remat = False if self._remat is None else True if self._remat == "nothing" else self._remat
+        if callable(remat):
+            remat = getattr(remat, "__name__", type(remat).__name__)
         shown = {"share": self.share, "unroll": self.unroll, "remat": remat}
         usual = {"share": False, "unroll": 1, "remat": False}
         return {n: repr(v) for n, v in shown.items() if v is not usual[n]}

@@ -129,7 +129,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         )
     shards = sorted(set(places.values()))
     _check_there(path, shards)
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for shard in shards:
         arrays |= files.read_arrays(path / shard)[0]
     return arrays

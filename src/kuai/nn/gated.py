@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from kuai import init as initializers
-from kuai.core import calling
 from kuai.core.block import Block
 from kuai.core.context import context, entered
 from kuai.core.parameter import Parameter
+from kuai.core.settling import settle
 from kuai.core.tree import here
 from kuai.errors import ArgumentError, ShapeError
 from kuai.nn._check import (
@@ -25,7 +25,7 @@ from kuai.nn._check import (
     floating_name,
 )
 from kuai.nn._dtypes import promoted
-from kuai.nn.recurrence import widened
+from kuai.nn.recurrence import all_widened
 
 
 class GatedCell(Block):
@@ -93,14 +93,15 @@ class GatedCell(Block):
             reverse: whether the last step comes first.
         """
         with entered(stack=(*context.stack, self)):
-            calling.settle(self, (x[0],), {})
+            settle(self, (x[0],), {})
             states = self._given(x[0], state)
             outputs, *ends = self._whole(as_floating(x), states, steps, reverse)
             return outputs, self._packed(ends)
 
     def runs_whole(self) -> bool:
         """Whether `over_time` does what calls of this cell would: nothing was put on it."""
-        changed = self._kuai.before or self._kuai.after
+        own = self._kuai
+        changed = own.before or own.after or own.derived or own.remat is not None
         return type(self).__module__ == "kuai.nn.cells" and not changed
 
     def _whole(self, x: Any, states: list[Any], steps: Any, reverse: bool) -> tuple[Any, ...]:
@@ -123,7 +124,7 @@ class GatedCell(Block):
     def _sums(self, x: Any, hidden: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
         """(dtype of the output, x W + b, h U + d), the latter two in at least float32."""
         given = hidden, self.recurrent_weight, self.bias, self.recurrent_bias
-        dtype, arrays = widened(as_floating(x), self.input_weight, *given)
+        dtype, arrays = all_widened(as_floating(x), self.input_weight, *given)
         x, input_weight, hidden, recurrent_weight, bias, recurrent_bias = arrays
         inputs, across = x @ input_weight, hidden @ recurrent_weight
         return (

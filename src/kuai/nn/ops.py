@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from kuai.nn._dtypes import promoted as promoted
 from kuai.nn._dtypes import widened
