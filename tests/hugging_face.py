@@ -135,7 +135,7 @@ def _results(model: Any, torch: Any, seed: int) -> dict[str, np.ndarray]:
 
 
 def _gradients(model: Any, torch: Any) -> dict[str, np.ndarray]:
-    """By the names of the file, which the modules' own differ from: written as weights, and read."""
+    """By the names in the file, which the modules' own differ from: written as weights."""
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         for parameter in model.parameters():
             parameter.copy_(0 if parameter.grad is None else parameter.grad)

@@ -13,8 +13,8 @@ from jax import lax
 import kuai
 from kuai import nn
 from kuai.nn import ops
-from kuai.nn.product import _product
-from kuai.nn.standardized import standardized
+from kuai.nn.ops.product import _product
+from kuai.nn.ops.standardized import standardized
 from tests.catalogue_attention import ATTENTIONS
 from tests.entry import Entry, drawn, filled
 

@@ -86,8 +86,9 @@ class Dataset:
     def split(self, test: float | int = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Part the examples into those to train on and those to test with.
 
-        With one class an example, each has the same share in both parts, to within one example. The parts
-        depend on the data, `test` and `seed` only, and keep the order of the data.
+        With one class an example, each class has the same share in both parts, to within one
+        example. The parts depend on the data, `test` and `seed` only, and keep the order of the
+        data.
 
         Args:
             test: the share (between 0 and 1) or the number (an int) of test examples; default 0.2.
@@ -144,6 +145,6 @@ def check_labels(name: str, labels: np.ndarray, classes: Sequence[str]) -> None:
     if len(wrong):
         raise DataError(
             f"{name}: expected labels from 0 to {len(classes) - 1} ({len(classes)} classes), got "
-            f"{labels[tuple(wrong[0])]} at example {wrong[0][0]} ({len(wrong)} such labels). Mend the labels "
-            f"or give the number of classes"
+            f"{labels[tuple(wrong[0])]} at example {wrong[0][0]} ({len(wrong)} such labels). Mend the "
+            "labels or give the number of classes"
         )

@@ -87,8 +87,8 @@ def encode(content: str, vocabulary: Sequence[str], name: str = "the text") -> n
     if unknown:
         raise DataError(
             f"{name}: expected the {len(numbers)} characters of the vocabulary, got "
-            f"{', '.join(map(repr, unknown[:10]))} too; leave them out, or train on a text that has "
-            "them"
+            f"{', '.join(map(repr, unknown[:10]))} too; leave them out, or train on a text that "
+            "has them"
         )
     return np.fromiter((numbers[letter] for letter in content), np.int32, len(content))
 

@@ -300,8 +300,8 @@ def _activation(config: Any, key: str, default: str) -> Any:
     name = config.get(key, default)
     if name not in _ACTIVATIONS:
         raise ArgumentError(
-            f"from_pretrained: expected {key} to be one of {', '.join(_ACTIVATIONS)}, got {name!r}; "
-            "other activations are not known"
+            f"from_pretrained: expected {key} to be one of {', '.join(_ACTIVATIONS)}, got "
+            f"{name!r}; other activations are not known"
         )
     return _ACTIVATIONS[name]
 

@@ -17,7 +17,7 @@ _INIT = init.truncated_normal(0.02)
 
 
 class ViT(Block):
-    """A vision transformer: patches as tokens, a token of its own for the class, transformer layers.
+    """A vision transformer: patches as tokens, a token for the class, transformer layers.
 
     Args:
         classes: number of outputs; default 1000.

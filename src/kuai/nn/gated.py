@@ -25,7 +25,7 @@ from kuai.nn._check import (
     floating_name,
 )
 from kuai.nn._dtypes import promoted
-from kuai.nn.recurrence import all_widened
+from kuai.nn.ops.recurrence import all_widened
 
 
 class GatedCell(Block):

@@ -25,6 +25,7 @@ from kuai.nn._check import (
     check_number,
     check_width,
 )
+from kuai.nn._dtypes import widened
 from kuai.nn.activation import get
 from kuai.nn.dense import Dense
 from kuai.nn.embedding import Embedding
@@ -270,7 +271,7 @@ def _adapter(place: Any) -> LoRA:
 
 
 def _wide(weight: jax.Array) -> Any:
-    return ops.promoted(weight.dtype, jnp.dtype(jnp.float32))
+    return widened(weight.dtype)
 
 
 def _within_fan_in(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:

@@ -17,6 +17,7 @@ from kuai.core.tree import here
 from kuai.errors import ShapeError
 from kuai.nn import ops
 from kuai.nn._check import check_count, check_index, check_number
+from kuai.nn._dtypes import widened
 from kuai.nn.parametrization import put_on
 
 AnyBlock = TypeVar("AnyBlock", bound=Block)
@@ -103,7 +104,7 @@ class SpectralNorm(Block):
         self.axis = check_index("spectral_norm", "axis", axis)
 
     def _kuai_stand_on(self, _: Block, parameter: Holder) -> None:
-        wide = ops.promoted(parameter.dtype, jnp.dtype(jnp.float32))
+        wide = widened(parameter.dtype)
         for place, name in enumerate(("left", "right")):
             first = functools.partial(_first, axis=self.axis, epsilon=self.epsilon, place=place)
             setattr(self, name, State(shape=(None,), init=Follows(parameter, first), dtype=wide))

@@ -27,7 +27,7 @@ from kuai.nn._spatial import (
     with_channels_last,
     with_layout,
 )
-from kuai.nn.conv_forms import convolve, convolve_back
+from kuai.nn.ops.conv_forms import convolve, convolve_back
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -12,7 +12,7 @@ from __future__ import annotations
 import jax
 from jax import lax
 
-from kuai.nn.conv_geometry import Form, Geometry, by_jax, flip
+from kuai.nn.ops.conv_geometry import Form, Geometry, by_jax, flip
 
 
 def _input_gradient(g: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kuai.nn.ops.recurrence import all_widened, over_steps, projected, shifted, where_on
 from kuai.nn.over_time import Read, quick
-from kuai.nn.recurrence import all_widened, over_steps, projected, shifted, where_on
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

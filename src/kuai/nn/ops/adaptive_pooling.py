@@ -13,7 +13,7 @@ from jax import lax
 from kuai.core.tree import here
 from kuai.nn._dtypes import as_one_program, widened
 from kuai.nn._spatial import check_any_spatial, check_layout, check_sizes, spatial_axes
-from kuai.nn.pooling import Window, along, lowest, max_along
+from kuai.nn.ops.pooling import Window, along, lowest, max_along
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from kuai.nn.conv_choice import CPU
-from kuai.nn.conv_geometry import JAX, Geometry, Product
+from kuai.nn.ops.conv_choice import CPU
+from kuai.nn.ops.conv_geometry import JAX, Geometry, Product
 
 Dims = tuple[int | None, int | None]
 
@@ -68,14 +68,14 @@ def _define(
     def compiled(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
         return primitive.bind(a, b, geometry=geometry)
 
-    @primitive.def_impl
     def eager(a: jax.Array, b: jax.Array, *, geometry: Geometry) -> jax.Array:
         return compiled(a, b, geometry)
 
-    @primitive.def_abstract_eval
     def abstract(a: Any, b: Any, *, geometry: Geometry) -> jax.core.ShapedArray:
         return jax.core.ShapedArray(shape(a, b, geometry), a.dtype)
 
+    primitive.def_impl(eager)
+    primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, _lowering(by_jax))
     mlir.register_lowering(primitive, _lowering(_in_single_precision(on_cpu)), platform="cpu")
 

@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from kuai.nn._dtypes import promoted, widened
-from kuai.nn.standardized import standardized
+from kuai.nn.ops.standardized import standardized
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from kuai.nn.conv_geometry import Form, Geometry, flip
+from kuai.nn.ops.conv_geometry import Form, Geometry, flip
 
 Stacks = list[jax.Array]  # by column of a tile; (row of a tile, tiles, channels)
 

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from kuai.nn.activation import get
+from kuai.nn.ops.recurrence import all_widened, over_steps, projected, shifted, where_on
 from kuai.nn.over_time import Read, quick
-from kuai.nn.recurrence import all_widened, over_steps, projected, shifted, where_on
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from kuai.nn.conv_geometry import Form, Geometry, flip, transposed
+from kuai.nn.ops.conv_geometry import Form, Geometry, flip, transposed
 
 ROWS = 16  # of products summed element by element, as vectors, before the rest is reduced
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from kuai.nn._dtypes import widened
-from kuai.nn.fused_attention import fused_attention
+from kuai.nn.ops.fused_attention import fused_attention
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -11,8 +11,8 @@ from functools import partial
 
 import jax
 
-from kuai.nn import conv_primitives
-from kuai.nn.conv_geometry import Geometry, by_jax
+from kuai.nn.ops import conv_primitives
+from kuai.nn.ops.conv_geometry import Geometry, by_jax
 
 Pairs = tuple[tuple[int, int], ...]
 

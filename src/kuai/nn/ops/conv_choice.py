@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kuai.nn.conv_direct import DIRECT
-from kuai.nn.conv_geometry import Form, Geometry
-from kuai.nn.conv_grouped import in_blocks
-from kuai.nn.conv_taps import COLUMNS, DEPTHWISE, POINTWISE
-from kuai.nn.winograd import WINOGRAD
+from kuai.nn.ops.conv_direct import DIRECT
+from kuai.nn.ops.conv_geometry import Form, Geometry
+from kuai.nn.ops.conv_grouped import in_blocks
+from kuai.nn.ops.conv_taps import COLUMNS, DEPTHWISE, POINTWISE
+from kuai.nn.ops.winograd import WINOGRAD
 
 MOST_TAPS = 128  # that are written one by one into a program
 NARROW = 32  # outputs, below which XLA has no quick kernel
