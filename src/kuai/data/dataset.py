@@ -145,6 +145,6 @@ def check_labels(name: str, labels: np.ndarray, classes: Sequence[str]) -> None:
     if len(wrong):
         raise DataError(
             f"{name}: expected labels from 0 to {len(classes) - 1} ({len(classes)} classes), got "
-            f"{labels[tuple(wrong[0])]} at example {wrong[0][0]} ({len(wrong)} such labels). Mend the "
-            "labels or give the number of classes"
+            f"{labels[tuple(wrong[0])]} at example {wrong[0][0]} ({len(wrong)} such labels). Mend "
+            "the labels or give the number of classes"
         )

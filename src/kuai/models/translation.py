@@ -15,8 +15,8 @@ class Rule:
 
     Args:
         names: a regular expression of whole names.
-        paths: what stands at which path, with the groups of the expression (\1, or a function of the
-            match); none: the array is not needed.
+        paths: what stands at which path, with the groups of the expression (\1, or a function of
+            the match); none: the array is not needed.
         layout: the array → one array for each path; default as it is.
     """
 

@@ -15,9 +15,8 @@ from kuai.core.modes import is_training
 from kuai.core.parameter import Holder, State
 from kuai.core.tree import here
 from kuai.errors import ShapeError
-from kuai.nn import ops
 from kuai.nn._check import check_count, check_index, check_number
-from kuai.nn._dtypes import widened
+from kuai.nn._dtypes import promoted, widened
 from kuai.nn.parametrization import put_on
 
 AnyBlock = TypeVar("AnyBlock", bound=Block)
@@ -145,7 +144,7 @@ class SpectralNorm(Block):
 
 def _matrix(weight: jax.Array, axis: int) -> jax.Array:
     """(outputs, all else), in at least float32."""
-    wide = weight.astype(ops.promoted(weight.dtype, jnp.dtype(jnp.float32)))
+    wide = weight.astype(promoted(weight.dtype, jnp.dtype(jnp.float32)))
     rows = jnp.moveaxis(wide, axis, 0)
     return rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
 

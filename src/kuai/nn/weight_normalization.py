@@ -13,8 +13,8 @@ from kuai.core.follows import Follows
 from kuai.core.parameter import Holder, Parameter
 from kuai.core.tree import here
 from kuai.errors import ShapeError
-from kuai.nn import ops
 from kuai.nn._check import check_index
+from kuai.nn._dtypes import promoted
 from kuai.nn.parametrization import put_on
 
 AnyBlock = TypeVar("AnyBlock", bound=Block)
@@ -121,7 +121,7 @@ class WeightNorm(Block):
 
 def _norms(weight: jax.Array, axis: int | None) -> jax.Array:
     """The norms over all axes but one, in at least float32; the gradient at a norm of 0 is 0."""
-    wide = weight.astype(ops.promoted(weight.dtype, jnp.dtype(jnp.float32)))
+    wide = weight.astype(promoted(weight.dtype, jnp.dtype(jnp.float32)))
     others = tuple(i for i in range(weight.ndim) if axis is None or i != axis % weight.ndim)
     squares = jnp.square(wide).sum(others, keepdims=True)
     safe = jnp.where(squares == 0, jnp.ones_like(squares), squares)
