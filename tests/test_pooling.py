@@ -15,18 +15,23 @@ from tests import oracles_spatial as oracles
 from tests.peers_spatial import over_channels_first
 from tests.spatial_helpers import assert_all_near, normal, with_gradients, with_torchs_gradients
 
+
+def slow(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 # sizes, pool, strides, padding on both sides, whether sizes are rounded up
 WINDOWS = [
     ((7,), (2,), (2,), (0,), False),
     ((7,), (3,), (1,), (1,), False),
-    ((7,), (3,), (3,), (1,), True),
-    ((23,), (11,), (3,), (5,), False),
+    slow((7,), (3,), (3,), (1,), True),
+    slow((23,), (11,), (3,), (5,), False),
     ((23,), (9,), (4,), (3,), True),
     ((1,), (1,), (1,), (0,), False),
     ((5, 6), (2, 3), (2, 1), (0, 1), False),
     ((5, 6), (3, 3), (2, 2), (1, 1), True),
-    ((5, 4), (2, 2), (3, 3), (0, 1), True),
-    ((6, 1), (2, 1), (2, 1), (1, 0), False),
+    slow((5, 4), (2, 2), (3, 3), (0, 1), True),
+    slow((6, 1), (2, 1), (2, 1), (1, 0), False),
     ((4, 5, 3), (2, 3, 2), (2, 2, 1), (0, 1, 1), False),
 ]
 windows = pytest.mark.parametrize(("sizes", "pool", "strides", "padding", "ceil_mode"), WINDOWS)
@@ -73,7 +78,8 @@ def test_avg_pool_is_numpys_and_torchs(sizes, pool, strides, padding, ceil_mode,
 
 
 REGIONS = [((7,), (3,)), ((6,), (3,)), ((3,), (7,)), ((5, 6), (2, 6)), ((5, 6), (1, 1)),
-           ((1, 9), (1, 4)), ((4, 5, 7), (2, 3, 5))]  # fmt: skip
+           ((1, 9), (1, 4)),
+           slow((4, 5, 7), (2, 3, 5))]  # fmt: skip
 
 
 @pytest.mark.parametrize(("sizes", "count"), REGIONS)
