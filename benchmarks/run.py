@@ -9,7 +9,7 @@ import jax
 
 from benchmarks.report import Comparison, machine, versions, write
 
-NAMES = ("call", "training", "control_flow", "loops", "imports")
+NAMES = ("call", "training", "control_flow", "loops", "convolutions", "imports")
 
 
 def main() -> None:

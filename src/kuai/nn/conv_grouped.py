@@ -24,12 +24,12 @@ class Blocks(NamedTuple):
     """How groups are joined.
 
     Attributes:
-        count: of the blocks.
+        number: of the blocks.
         joined: groups in each.
         geometry: of the convolution of one block.
     """
 
-    count: int
+    number: int
     joined: int
     geometry: Geometry
 
@@ -69,17 +69,17 @@ def _blocks(geometry: Geometry, inputs: int) -> Blocks:
 
 
 def _split(x: jax.Array, blocks: Blocks) -> list[jax.Array]:
-    return jnp.split(x, blocks.count, -1)
+    return jnp.split(x, blocks.number, -1)
 
 
 def _wide(weight: jax.Array, blocks: Blocks) -> list[jax.Array]:
     """For each block the kernels of its groups, on the diagonal of one for all its channels."""
     *kernel, inputs, outputs = weight.shape
-    joined, count = blocks.joined, blocks.count
-    split = weight.reshape(*kernel, 1, inputs, count, joined, outputs // (count * joined))
+    joined, number = blocks.joined, blocks.number
+    split = weight.reshape(*kernel, 1, inputs, number, joined, outputs // (number * joined))
     diagonal = jnp.eye(joined, dtype=bool)[:, None, None, :, None]
     whole = jnp.where(diagonal, split, jnp.zeros((), weight.dtype))
-    return jnp.split(whole.reshape(*kernel, joined * inputs, outputs), count, -1)
+    return jnp.split(whole.reshape(*kernel, joined * inputs, outputs), number, -1)
 
 
 def _joined(
