@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kuai.nn.ops.conv_direct import DIRECT
-from kuai.nn.ops.conv_geometry import Form, Geometry
+from kuai.nn.ops.conv_geometry import JAX, Form, Geometry
 from kuai.nn.ops.conv_grouped import in_blocks
 from kuai.nn.ops.conv_taps import COLUMNS, DEPTHWISE, POINTWISE
 from kuai.nn.ops.winograd import WINOGRAD
@@ -48,6 +48,8 @@ class Work:
 def chosen(work: Work) -> Form:
     """The form for a work."""
     geometry = work.geometry
+    if 0 in (work.batch, work.inputs, *geometry.outputs):
+        return JAX
     few_taps = geometry.taps <= MOST_TAPS
     if geometry.groups == work.inputs and few_taps and _is_thin(work):
         return DEPTHWISE

@@ -75,11 +75,11 @@ def _split(x: jax.Array, blocks: Blocks) -> list[jax.Array]:
 def _wide(weight: jax.Array, blocks: Blocks) -> list[jax.Array]:
     """For each block the kernels of its groups, on the diagonal of one for all its channels."""
     *kernel, inputs, outputs = weight.shape
-    joined, count = blocks.joined, blocks.number
-    split = weight.reshape(*kernel, 1, inputs, count, joined, outputs // (count * joined))
+    joined, number = blocks.joined, blocks.number
+    split = weight.reshape(*kernel, 1, inputs, number, joined, outputs // (number * joined))
     diagonal = jnp.eye(joined, dtype=bool)[:, None, None, :, None]
     whole = jnp.where(diagonal, split, jnp.zeros((), weight.dtype))
-    return jnp.split(whole.reshape(*kernel, joined * inputs, outputs), count, -1)
+    return jnp.split(whole.reshape(*kernel, joined * inputs, outputs), number, -1)
 
 
 def _joined(

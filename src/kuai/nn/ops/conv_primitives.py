@@ -103,8 +103,9 @@ def _batched_by_example(
     if dims[0] is None or dims[1] is not None:
         return _batched_by_group(primitive, args, dims, geometry=geometry)
     first = jnp.moveaxis(args[0], dims[0], 0)
-    found = primitive.bind(first.reshape(-1, *first.shape[2:]), args[1], geometry=geometry)
-    return found.reshape(*first.shape[:2], *found.shape[1:]), 0
+    outer, inner, *rest = first.shape
+    found = primitive.bind(first.reshape(outer * inner, *rest), args[1], geometry=geometry)
+    return found.reshape(outer, inner, *found.shape[1:]), 0
 
 
 def _batched_by_group(
@@ -115,7 +116,7 @@ def _batched_by_group(
     joined = [_with_outer_channels(arg, dim, size) for arg, dim in zip(args, dims, strict=True)]
     more = replace(geometry, groups=geometry.groups * size)
     found = primitive.bind(*joined, geometry=more)
-    return found.reshape(*found.shape[:-1], size, -1), found.ndim - 1
+    return found.reshape(*found.shape[:-1], size, found.shape[-1] // size), found.ndim - 1
 
 
 def _with_outer_channels(arg: jax.Array, dim: int | None, size: int) -> jax.Array:
@@ -123,7 +124,7 @@ def _with_outer_channels(arg: jax.Array, dim: int | None, size: int) -> jax.Arra
         whole = jnp.broadcast_to(arg[..., None, :], (*arg.shape[:-1], size, arg.shape[-1]))
     else:
         whole = jnp.moveaxis(arg, dim, -2)
-    return whole.reshape(*whole.shape[:-2], -1)
+    return whole.reshape(*whole.shape[:-2], size * whole.shape[-1])
 
 
 _define(_forward_p, _forward_shape, JAX.forward, CPU.forward)
