@@ -36,7 +36,8 @@ class Embedding(Block):
             with standard deviation 1, Keras uniformly from -0.05 to 0.05.
         dtype: of the table; default float32.
         padding_index: an index, from the back if negative, whose vector starts as zeros and gets no
-            gradient by a call, as in PyTorch; default none.
+            gradient by a call, as in PyTorch; default none. Its table follows `init` alone, not
+            `initialize(init=)`.
 
     Shape:
         integers (...) → (..., features). `weight` (size, features).
