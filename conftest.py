@@ -33,8 +33,13 @@ GOLDENS = Path(__file__).parent / "tests" / "goldens"
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # The modules of array functions; so kuai is imported inside functions below. What they import for
 # their annotations alone, and so not at run time, is found among the built-in names.
-jaxtyping.install_import_hook(["kuai.nn.ops", "kuai.losses", "kuai.metrics"], "beartype.beartype")
-for _name in ("Array", "Bool", "Float", "Integer"):
+OPS = ["adaptive_pooling", "attending", "convolution", "dropping", "linear", "lookup", "norm",
+       "padding", "pooling", "resizing", "shuffling"]  # fmt: skip
+jaxtyping.install_import_hook(
+    [*(f"kuai.nn.ops.{name}" for name in OPS), "kuai.nn.functions", "kuai.losses", "kuai.metrics"],
+    "beartype.beartype",
+)
+for _name in ("Bool", "Float", "Integer", "Shaped"):
     setattr(builtins, _name, getattr(jaxtyping, _name))
 
 # No test may depend on how fast the machine is, and CI must find what it found before.

@@ -25,6 +25,7 @@ from kuai.core.binding import Unbound, bound_call, commit
 from kuai.core.context import context, entered
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
+from kuai.core.stack import storage
 from kuai.core.tree import Node, walk
 from kuai.errors import DeferredInitError
 from kuai.hybrid.following import follow
@@ -161,6 +162,7 @@ class Program:
             "training": context.training,
             "forced": context.forced,
             "stack": context.stack,
+            "compute_dtype": context.compute_dtype,
         }
         self.jitted = jax.jit(self._traced)
 
@@ -328,7 +330,7 @@ def _stream(ticket: jax.Array | None) -> random.Stream:
 def _unforeseen(holder: Holder, known: frozenset[int]) -> jax.Array:
     if not holder.settled:
         holder.concrete()
-    raise Unbound([holder], _outside(known))
+    raise Unbound([storage(holder)], _outside(known))
 
 
 def _outside(known: frozenset[int]) -> list[Node]:

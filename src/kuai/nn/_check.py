@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -43,6 +44,21 @@ def as_floating(x: Any) -> jax.Array:
         raise DtypeError(
             f"{here()}: expected a floating input, got {array.dtype} of shape {array.shape}; "
             "cast it with x.astype('float32')"
+        )
+    return array
+
+
+def as_ordered(x: Any) -> jax.Array:
+    """`x` as a JAX array, if its elements have an order.
+
+    Raises:
+        DtypeError: they are complex.
+    """
+    array = as_array(x)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise DtypeError(
+            f"{here()}: expected an input of floats or integers, got {array.dtype} of shape "
+            f"{array.shape}; take its real part or its absolute value"
         )
     return array
 
@@ -109,7 +125,7 @@ def check_count(where: str, name: str, value: Any, *, at_least: int = 1) -> int:
     Raises:
         ArgumentError: `value` is anything else, or too small.
     """
-    number = _index(value)
+    number = whole_number(value)
     if number is None or number < at_least:
         raise ArgumentError(
             f"{where}: expected {name} to be an integer of at least {at_least}, got {value!r}; "
@@ -124,7 +140,7 @@ def check_index(where: str, name: str, value: Any) -> int:
     Raises:
         ArgumentError: `value` is no integer.
     """
-    number = _index(value)
+    number = whole_number(value)
     if number is None:
         raise ArgumentError(
             f"{where}: expected {name} to be an integer, got {value!r}; write for example -1"
@@ -146,6 +162,34 @@ def check_number(where: str, name: str, value: Any, below: float, *, itself: boo
             f"write for example {name}=0.1"
         )
     return value
+
+
+def check_positive(where: str, name: str, value: Any) -> Any:
+    """A number above 0.
+
+    Raises:
+        ArgumentError: `value` is anything else.
+    """
+    real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not real or not 0 < value < math.inf:
+        raise ArgumentError(
+            f"{where}: expected {name} to be a number above 0, got {value!r}; "
+            f"write for example {name}=2.0"
+        )
+    return value
+
+
+def check_sequence(x: jax.Array) -> None:
+    """Check that the axes are batch, time and features.
+
+    Raises:
+        ShapeError: there are more or fewer.
+    """
+    if x.ndim != 3:
+        raise ShapeError(
+            f"{here()}: expected an input (batch, time, features), got shape {x.shape}; add a "
+            "batch axis with x[None]"
+        )
 
 
 def floating_name(where: str, dtype: Any) -> str:
@@ -172,7 +216,8 @@ def dtype_of(block: Block, given: str) -> str:
     return next((str(holder.dtype) for holder in own), given)
 
 
-def _index(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
+    """`value` as a Python integer, None where it is none."""
     try:
         return None if isinstance(value, bool) else operator.index(value)
     except TypeError:
