@@ -214,7 +214,7 @@ def _formats() -> dict[str, Any]:
 
 
 def _torch(x: jax.Array, memory: Any, order: tuple[int, ...] = (0, 3, 1, 2)) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(x).transpose(order).copy()).to(memory_format=memory)  # type: ignore[call-overload]  # torch has it; its stubs do not
+    return torch.from_numpy(np.asarray(x).transpose(order).copy()).to(memory_format=memory)
 
 
 def _normal(shape: tuple[int, ...]) -> jax.Array:

@@ -50,9 +50,7 @@ class About:
 
     __slots__ = ("_references", "draws", "only_trips", "outputs", "single", "template")
 
-    def __init__(
-        self, template: Template, outputs: int, holders: list[Holder], draws: int
-    ) -> None:
+    def __init__(self, template: Template, outputs: int, holders: list[Holder], draws: int) -> None:
         self.template = template
         self.outputs = outputs
         self._references = list(map(weakref.ref, holders))
