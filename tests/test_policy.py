@@ -18,6 +18,9 @@ from kuai.errors import ArgumentError
 
 X = jnp.linspace(-1.0, 1.0, 12).reshape(4, 3)
 modes = pytest.mark.parametrize("hybridized", [False, True], ids=["plain", "hybridized"])
+slow_plain = pytest.mark.parametrize(
+    "hybridized", [pytest.param(False, marks=pytest.mark.slow), True], ids=["plain", "hybridized"]
+)
 BF16 = "bfloat16"
 
 
@@ -71,7 +74,7 @@ def test_what_a_block_sees(hybridized):
     assert net.weight.dtype == net.table["a"][0].dtype == "float32"
 
 
-@modes
+@slow_plain
 def test_norms_keep_float32_inside_and_the_result_is_cast(hybridized):
     net = small().set_policy("mixed_bfloat16").hybridize(hybridized)
     y, outputs = kuai.capture(net, re.compile("."))(X)
@@ -91,7 +94,9 @@ def matrix_products(function, *arrays):
     return re.findall(r":(\w+)\[\S+ = dot_general", str(jax.make_jaxpr(function)(*arrays)))
 
 
-@pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "name", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+)
 def test_every_product_of_a_training_step_is_narrow(name):
     net = nn.Sequential(nn.Dense(4), nn.LayerNorm(), nn.Dense(2)).initialize(sample=X)
     apply, params, state = kuai.functional(net.set_policy(name))
@@ -102,7 +107,7 @@ def test_every_product_of_a_training_step_is_narrow(name):
     assert {str(g.dtype) for g in gradient(params).values()} == {"float32"}
 
 
-@modes
+@slow_plain
 def test_training_keeps_parameters_in_float32(hybridized):
     net = small().set_policy("mixed_bfloat16").hybridize(hybridized)
     trainer = kuai.Trainer(net, optax.adam(0.05), kuai.losses.mse)

@@ -17,15 +17,10 @@ from kuai import nn
 from kuai.errors import ArgumentError
 
 X = jnp.linspace(-1.0, 1.0, 12).reshape(4, 3)
-SETTINGS = [pytest.param(None, marks=pytest.mark.slow), False, True]
+SETTINGS = [*(pytest.param(each, marks=pytest.mark.slow) for each in (None, False)), True]
 settings = pytest.mark.parametrize("setting", SETTINGS, ids=["auto", "plain", "hybridized"])
-POLICIES = [
-    None,
-    "dots",
-    "dots_no_batch",
-    "everything",
-    jax.checkpoint_policies.save_only_these_names("kept"),
-]
+OTHERS = ["dots_no_batch", "everything", jax.checkpoint_policies.save_only_these_names("kept")]
+POLICIES = [None, "dots", *(pytest.param(each, marks=pytest.mark.slow) for each in OTHERS)]
 
 
 class Tower(kuai.Block):
@@ -147,7 +142,7 @@ def test_an_operator_of_its_own_gradient(setting):
         near((gradients["0.weight"], over_x), (jnp.sin(X).sum(), jnp.full(X.shape, 10.0)))
 
 
-@pytest.mark.parametrize("setting", [False, True], ids=["plain", "hybridized"])
+@pytest.mark.parametrize("setting", SETTINGS[1:], ids=["plain", "hybridized"])
 def test_inside_itself_twice_over_and_in_batches(setting):
     def make(policy):
         inner = nn.Sequential(nn.Dense(3), nn.Lambda(jnp.tanh)).remat(policy)
