@@ -340,7 +340,7 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=str)
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(map(str, choice[:-1])))
 def test_the_choice_goes_by_shape(choice):
     step, batch, inputs, outputs, sizes, kernel, strides, groups, form = choice
     geometry = Geometry(sizes, kernel, strides, FAR, (1, 1), groups)
