@@ -22,9 +22,8 @@ def read_archive(source: Source, members: dict[str, Span | Packed]) -> Weights:
 
     Raises:
         FileFormatError: it is damaged.
-        UnsafeFileError: an array lies in another file.
+        UnsafeFileError: it points out of itself.
         UnsupportedFileError: the archive is compressed.
-        MissingExtraError: h5py is not installed.
     """
     config = parsed(source, members[CONFIG].read(), CONFIG)
     where = members[WEIGHTS]
@@ -43,7 +42,7 @@ def read_h5(source: Source) -> Weights:
     """
     tree = Tree(source.whole())
     for root in ("model_weights", ""):
-        layers = tree.attributes.get((root, "layer_names"))
+        layers = tree.lists(root, "layer_names")
         if layers is not None:
             return _by_layer(source, tree, root, layers)
     return _by_place(source, tree, None)
@@ -80,17 +79,17 @@ def _in_writing_order(arrays: dict[str, Stored]) -> list[str]:
     return sorted(arrays, key=place)
 
 
-def _by_layer(source: Source, tree: Tree, root: str, layers: Any) -> Weights:
+def _by_layer(source: Source, tree: Tree, root: str, layers: list[str]) -> Weights:
     """Arrays that their layers' groups name, as Keras 1 and 2 do."""
     prefix = f"{root}/" if root else ""
     stored: dict[str, Stored] = {}
     names: list[str] = []
-    for layer in layers if isinstance(layers, list) else ():
-        for weight in tree.attributes.get((f"{prefix}{layer}", "weight_names")) or ():
+    for layer in layers:
+        for weight in tree.lists(f"{prefix}{layer}", "weight_names") or ():
             path = f"{prefix}{layer}/{weight}"
             if path not in tree.arrays:
-                raise source.damaged(f"the weight {str(weight)[:80]!r} is missing")
-            names.append(str(weight).removesuffix(":0"))
+                raise source.damaged(f"the weight {weight[:80]!r} is missing")
+            names.append(weight.removesuffix(":0"))
             stored[names[-1]] = tree.arrays[path]
     named_once(source, names)
     metadata = {}

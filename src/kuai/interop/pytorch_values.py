@@ -234,4 +234,5 @@ def _strided(of: Storage, kind: Any, offset: int, size: Any, stride: Any) -> np.
     else:
         row = of.where.part(first, length).elements(kind)
     steps = [step * kind.itemsize for step in stride]
-    return np.lib.stride_tricks.as_strided(row, size, steps, writeable=False)
+    # not as_strided, which knows no 8-bit floats
+    return np.ndarray(size, kind, row.view(np.uint8), strides=steps)

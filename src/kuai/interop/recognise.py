@@ -34,9 +34,9 @@ def read(
 ) -> Weights:
     """Read the weights of Gluon, PyTorch, Keras, TensorFlow, Paddle, NumPy or safetensors.
 
-    The system need not be installed (Keras files need h5py, the extra `keras-files`). The format
-    is told by the content, never by the name. Only headers are read; an array is read when it is
-    asked for. Nothing in a file is ever run: `docs/security.md` says how.
+    The system need not be installed. The format is told by the content, never by the name. Only
+    headers are read; an array is read when it is asked for. Nothing in a file is ever run:
+    `docs/security.md` says how.
 
     Args:
         path: a file; an index.json of sharded files; or a folder with one of these, a TensorFlow
@@ -58,7 +58,6 @@ def read(
         UnsafeFileError: reading it would run something out of it.
         UnsupportedFileError: it holds something that kuai does not read, which the message names.
         FileAccessError: it is missing, unreadable, or no regular file.
-        MissingExtraError: it is an HDF5 file, and h5py is not installed.
         ArgumentError: `key` names no part, or `key` or `program` mean nothing for this format.
 
     Example:
