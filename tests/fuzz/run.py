@@ -24,10 +24,12 @@ from typing import Any
 from tests.fuzz.exercise import damage, judged
 from tests.fuzz.seeds import seeds
 
+_IN_MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own in it
+
 
 def work(name: str, first: int, last: int, pipe: Connection, keep: str | None) -> None:
     """Try files number first to last; tell of each before it is tried, and of what came."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as at:
+    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if Path(_IN_MEMORY).is_dir() else None) as at:
         scratch = Path(at) / "seeds"
         scratch.mkdir()
         known = seeds(scratch)[name]

@@ -110,8 +110,8 @@ def _index() -> Seed:
 
 def _numpy(scratch: Path) -> list[Seed]:
     arrays = {name: a for name, a in ARRAYS.items() if a.dtype != jnp.bfloat16}
-    np.savez(scratch / "a.npz", **arrays)
-    np.savez_compressed(scratch / "b.npz", **arrays)
+    np.savez(scratch / "a.npz", **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(scratch / "b.npz", **arrays)  # type: ignore[arg-type]
     return [_together(scratch, "a.npz"), _together(scratch, "b.npz")]
 
 

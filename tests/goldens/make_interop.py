@@ -40,7 +40,7 @@ INPUTS = {
 def save_expected(folder: Path, outputs: dict[str, Any]) -> None:
     arrays = {f"{name}.input": INPUTS[name] for name in outputs}
     arrays.update({f"{name}.output": np.asarray(value) for name, value in outputs.items()})
-    np.savez(folder / "expected.npz", **arrays)
+    np.savez(folder / "expected.npz", **arrays)  # type: ignore[arg-type]
 
 
 def make_torch(folder: Path) -> None:
@@ -58,9 +58,12 @@ def make_torch(folder: Path) -> None:
     nets = {
         "mlp": nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3)),
         "convbn": nn.Sequential(
-            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(),
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Flatten(),
             nn.Linear(144, 2),
-        ),  # fmt: skip
+        ),
         "lstm": nn.LSTM(3, 4, batch_first=True),
         "transformer": Encoder(),
     }
@@ -84,10 +87,15 @@ def make_torch(folder: Path) -> None:
     torch.save(nested, folder / "checkpoint.pt")
     base = torch.arange(12, dtype=torch.float32).reshape(3, 4)
     views = {
-        "base": base, "tied": base, "column": base[:, 1], "transposed": base.t(),
-        "row": base[1:2], "expanded": base[:, :1].expand(3, 4), "scalar": base[2, 3],
+        "base": base,
+        "tied": base,
+        "column": base[:, 1],
+        "transposed": base.t(),
+        "row": base[1:2],
+        "expanded": base[:, :1].expand(3, 4),
+        "scalar": base[2, 3],
         "empty": base[:0],
-    }  # fmt: skip
+    }
     torch.save(views, folder / "views.pt")
     torch.save(views, folder / "views_legacy.pt", _use_new_zipfile_serialization=False)
     kinds = "bfloat16 float16 float64 float8_e4m3fn float8_e5m2 int8 int64 uint16 bool complex64"
@@ -112,10 +120,14 @@ def make_keras(folder: Path) -> None:
         "mlp": keras.Sequential([keras.Input((5,)), dense(7, activation="relu"), dense(3)]),
         "convbn": keras.Sequential(
             [
-                keras.Input((6, 6, 3)), layers.Conv2D(4, 3, padding="same"),
-                layers.BatchNormalization(), layers.ReLU(), layers.Flatten(), dense(2, name="head"),
+                keras.Input((6, 6, 3)),
+                layers.Conv2D(4, 3, padding="same"),
+                layers.BatchNormalization(),
+                layers.ReLU(),
+                layers.Flatten(),
+                dense(2, name="head"),
             ]
-        ),  # fmt: skip
+        ),
         "lstm": keras.Sequential([keras.Input((4, 3)), layers.LSTM(4, return_sequences=True)]),
         "transformer": transformer(),
     }
@@ -127,7 +139,7 @@ def make_keras(folder: Path) -> None:
         net.save(folder / f"{name}.keras")
         net.save_weights(folder / f"{name}.weights.h5")
         by_path = {weight.path: np.asarray(weight) for weight in net.weights}
-        np.savez(folder / f"{name}.npz", **{k.replace("/", "|"): v for k, v in by_path.items()})
+        np.savez(folder / f"{name}.npz", **{k.replace("/", "|"): v for k, v in by_path.items()})  # type: ignore[arg-type]
     save_expected(folder, outputs)
     nets["convbn"].save(folder / "convbn.h5")
 
@@ -168,9 +180,12 @@ def make_paddle(folder: Path) -> None:
     nets = {
         "mlp": nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3)),
         "convbn": nn.Sequential(
-            nn.Conv2D(3, 4, 3, padding=1), nn.BatchNorm2D(4), nn.ReLU(), nn.Flatten(),
+            nn.Conv2D(3, 4, 3, padding=1),
+            nn.BatchNorm2D(4),
+            nn.ReLU(),
+            nn.Flatten(),
             nn.Linear(144, 2),
-        ),  # fmt: skip
+        ),
         "lstm": nn.LSTM(3, 4),
         "transformer": nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0),
     }
@@ -195,13 +210,14 @@ def make_paddle(folder: Path) -> None:
 
 def make_paddle_old(folder: Path) -> None:
     """The program format before Paddle 3: .pdmodel, a protobuf."""
-    os.environ["FLAGS_enable_pir_api"] = "0"
+    os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - Paddle's own name
     import traceback
 
     import paddle
     from paddle import nn
 
-    traceback.extract_stack = lambda *rest, **words: []  # Paddle would write this machine's paths
+    # Paddle would write this machine's paths.
+    traceback.extract_stack = lambda *_, **__: []  # type: ignore[assignment,return-value]
 
     mlp = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3))
     mlp.set_state_dict(paddle.load(str(folder.parent / "paddle" / "mlp.pdparams")))

@@ -192,19 +192,18 @@ def _dense(
 
 
 def _fill_rows(array: np.ndarray, data: np.ndarray, rows: np.ndarray) -> bool:
-    if rows.size and not (0 <= rows.min() and rows.max() < len(array)):
+    if rows.size and not (rows.min() >= 0 and rows.max() < len(array)):
         return False
     array[rows] = data
     return True
 
 
-def _fill_csr(
-    array: np.ndarray, data: np.ndarray, starts: np.ndarray, columns: np.ndarray
-) -> bool:
-    lengths = np.diff(starts.astype(np.int64))
+def _fill_csr(array: np.ndarray, data: np.ndarray, starts: np.ndarray, columns: np.ndarray) -> bool:
+    places = starts.astype(np.int64)
+    lengths = places[1:] - places[:-1]
     if starts[0] != 0 or starts[-1] != len(data) or (lengths < 0).any():
         return False
-    if columns.size and not (0 <= columns.min() and columns.max() < array.shape[1]):
+    if columns.size and not (columns.min() >= 0 and columns.max() < array.shape[1]):
         return False
     array[np.repeat(np.arange(len(array)), lengths), columns] = data
     return True

@@ -101,7 +101,8 @@ class Tree:
             raise self.source.unsupported("its addresses are not of 8 bytes from 0 on", _RESAVE)
         if end > self._span.length:
             raise self.source.damaged(
-                f"it should have {end:,} bytes, the file has {self._span.length:,} (it is cut short)"
+                f"it should have {end:,} bytes, the file has {self._span.length:,} "
+                f"(it is cut short)"
             )
         return int(header)
 
@@ -244,5 +245,7 @@ class Tree:
         if nbytes == 0:
             return self._span.part(0, 0)
         if start == _NONE or length != nbytes:
-            raise self.source.damaged(f"{what} needs {nbytes:,} bytes, the file gives it {length:,}")
+            raise self.source.damaged(
+                f"{what} needs {nbytes:,} bytes, the file gives it {length:,}"
+            )
         return self._span.part(start, length)

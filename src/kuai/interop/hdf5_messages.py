@@ -101,7 +101,9 @@ def attribute(source: Source, raw: bytes, wanted: re.Pattern[str], fetch: Fetch)
     name = parts[0].rstrip(b"\0").decode("utf-8", "replace")
     if not wanted.fullmatch(name):
         return name, None
-    return name, _texts(source, datatype(source, parts[1]), shape(source, parts[2]), raw[at:], fetch)
+    return name, _texts(
+        source, datatype(source, parts[1]), shape(source, parts[2]), raw[at:], fetch
+    )
 
 
 def _texts(

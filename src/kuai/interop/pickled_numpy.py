@@ -81,7 +81,7 @@ def _latin(source: Source, text: str) -> bytes:
 def numpy_names(source: Source) -> dict[tuple[str, str], Known | Unreadable]:
     """What the names that NumPy's pickles use stand for."""
 
-    def reconstruct(kind: Any, shape: Any, code: Any) -> PickledArray:
+    def reconstruct(kind: Any, shape: Any, _code: Any) -> PickledArray:
         if not (isinstance(kind, Known) and kind.value is np.ndarray and shape == _ARRAY_LEFT_OPEN):
             raise source.damaged("an array is begun in a way that is not NumPy's")
         return PickledArray(source)
@@ -99,7 +99,7 @@ def numpy_names(source: Source) -> dict[tuple[str, str], Known | Unreadable]:
 
     names: dict[tuple[str, str], Known | Unreadable] = {
         ("numpy", "ndarray"): Known(value=np.ndarray),
-        ("numpy", "dtype"): Known(lambda code, *rest: PickledDtype(source, code)),
+        ("numpy", "dtype"): Known(lambda code, *_flags: PickledDtype(source, code)),
         ("_codecs", "encode"): Known(encoded),
         ("collections", "OrderedDict"): Known(lambda: Table()),
     }

@@ -110,7 +110,7 @@ def _place(source: Source, file: BinaryIO, storages: dict[str, Storage]) -> None
 
 
 def _plain(source: Source, file: BinaryIO) -> Any:
-    return Pickle(source, file, source.size, lambda module, name: None).load()
+    return Pickle(source, file, source.size, lambda _module, _name: None).load()
 
 
 def _once(source: Source, storages: dict[str, Storage], found: Storage) -> Storage:

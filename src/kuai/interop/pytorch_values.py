@@ -153,10 +153,10 @@ def _names(source: Source) -> dict[tuple[str, str], Known | Unreadable]:
         names |= {(home, n): Known(value=np.dtype(dtype)) for n, dtype in _STORAGES.items()}
     names |= {("torch", n): Known(value=_Dtype(np.dtype(dtype))) for n, dtype in _DTYPES.items()}
     names["torch", "Size"] = Known(lambda sizes: tuple(sizes))
-    names["torch", "device"] = Known(lambda *words: None)
+    names["torch", "device"] = Known(lambda *_words: None)
     names["torch", "Tensor"] = names["torch.nn.parameter", "Parameter"] = Known(value=Stored)
     names["torch._tensor", "_rebuild_from_type_v2"] = Known(_from_type(source))
-    names["collections", "defaultdict"] = Known(lambda *factory: Table())
+    names["collections", "defaultdict"] = Known(lambda *_factory: Table())
     names["builtins", "dict"] = names["__builtin__", "dict"] = Known(lambda: Table())
     return names
 
@@ -212,7 +212,9 @@ class _Tensors:
         )
         if not strides_are_sound or len(stride) != len(size) or type(offset) is not int:
             raise source.damaged(f"a tensor has the size {short(size)} and stride {short(stride)}")
-        reach = sum((n - 1) * step for n, step in zip(size, stride, strict=True)) + 1 if count else 0
+        reach = (
+            sum((n - 1) * step for n, step in zip(size, stride, strict=True)) + 1 if count else 0
+        )
         if offset < 0 or (offset + reach) * kind.itemsize > of.nbytes:
             raise source.damaged(
                 f"a tensor of size {short(size)}, stride {short(stride)} and offset "

@@ -193,9 +193,9 @@ _FORMATS = (
         ("key",),
     ),
     _Format("Paddle", _is_pickle, lambda f, s: paddle.read_pdparams(s, f.key), ("key",)),
-    _Format("safetensors", _is_safetensors, lambda f, s: read_safetensors(s)),
-    _Format("HDF5", lambda f: f.head.startswith(hdf5.MAGIC), lambda f, s: keras.read_h5(s)),
-    _Format("NumPy", lambda f: f.head.startswith(npz.MAGIC), lambda f, s: npz.read_npy(s)),
+    _Format("safetensors", _is_safetensors, lambda _, s: read_safetensors(s)),
+    _Format("HDF5", lambda f: f.head.startswith(hdf5.MAGIC), lambda _, s: keras.read_h5(s)),
+    _Format("NumPy", lambda f: f.head.startswith(npz.MAGIC), lambda _, s: npz.read_npy(s)),
     _Format(
         "MXNet/Gluon parameter",
         lambda f: f.head.startswith(gluon.MAGIC),
@@ -205,7 +205,7 @@ _FORMATS = (
     _Format(
         "TensorFlow checkpoint",
         lambda f: f.tail.endswith(leveldb.MAGIC),
-        lambda f, s: read_bundle(s),
+        lambda _, s: read_bundle(s),
     ),
     _Format("index", _is_index, lambda f, s: folders.read_index(s, f.beside)),
     _Format(

@@ -131,9 +131,7 @@ class Weights(Mapping[str, np.ndarray]):
         return len(self._stored)
 
     def __repr__(self) -> str:
-        return (
-            f"Weights({self.path!r}, {self.format}: {len(self)} arrays, {self.nbytes:,} bytes)"
-        )
+        return f"Weights({self.path!r}, {self.format}: {len(self)} arrays, {self.nbytes:,} bytes)"
 
     def stored(self, name: str) -> Stored:
         """An array of this name without reading it."""

@@ -176,7 +176,7 @@ def _member(source: Source, file: BinaryIO, entry: _Entry, end: int) -> Span | P
     sizes_later = flags & _LATER
     stated = (checksum, packed, length)
     listed = (entry.checksum, entry.packed, entry.length)
-    same_sizes = all(a == b or a == _FULL32 for a, b in zip(stated, listed, strict=True))
+    same_sizes = all(a in (b, _FULL32) for a, b in zip(stated, listed, strict=True))
     if (
         (flags, method, file.read(name_length)) != (entry.flags, entry.method, entry.name)
         or not (sizes_later or same_sizes)
