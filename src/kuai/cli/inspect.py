@@ -69,7 +69,7 @@ COMMAND = Command(
     _run,
     (
         Option("key", text, "the part of a nested checkpoint, such as state_dict", None, "KEY"),
-        Option("program", text, "what names an exported net's arrays: -symbol.json, .pdmodel, .json",
+        Option("program", text, "what names an exported net's arrays: -symbol.json, .pdmodel …",
                None, "FILE"),
     ),
     ("FILE", "a weights file, an index.json, or a folder"),

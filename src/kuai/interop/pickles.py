@@ -221,6 +221,8 @@ class Pickle:
     def _remember(self, index: int) -> None:
         if not self._stack or self._stack[-1] is _MARK:
             raise self.source.damaged("its pickle remembers a value where there is none")
+        if index > _STEPS:
+            raise self.source.damaged(f"its pickle remembers a value under the number {index:,}")
         self._memo[index] = self._stack[-1]
         if len(self._memo) > _CONTAINERS:
             raise self.source.damaged(f"its pickle keeps more than {_CONTAINERS:,} values")

@@ -36,19 +36,18 @@ def read_safetensors(source: Source) -> Weights:
     aliases: dict[str, str] = {}
     if stated is not None:
         sums = parsed(source, stated.encode(), "its checksums").get("arrays")
-        stored = {name: _checked(source, name, array, sums) for name, array in stored.items()}
+        if not isinstance(sums, dict) or sums.keys() != stored.keys():
+            raise source.damaged("its checksums are not those of its arrays")
+        stored = {name: _checked(source, name, array, sums[name]) for name, array in stored.items()}
         aliases = _aliases(source, tied or "{}", stored)
     stored |= {further: stored[first] for further, first in aliases.items()}
     return Weights(source.path, "safetensors", source.format, stored, aliases, metadata)
 
 
-def _checked(source: Source, name: str, stored: Stored, sums: Any) -> Stored:
-    if not isinstance(sums, dict) or type(sums.get(name)) is not int:
-        raise source.damaged(f"it has no checksum of {name[:80]!r}")
-
+def _checked(source: Source, name: str, stored: Stored, stated: Any) -> Stored:
     def load() -> np.ndarray:
         array = stored.load()
-        if not source.mapped and checksum(array) != sums[name]:
+        if not source.mapped and checksum(array) != stated:
             raise source.damaged(f"the checksum of {name[:80]!r} does not match its data")
         return array
 

@@ -150,9 +150,9 @@ def _sizes64(source: Source, extra: bytes, *sizes: int) -> tuple[int, int, int]:
 
 def _checked_name(source: Source, entry: _Entry) -> str:
     try:
-        name = entry.name.decode("utf-8" if entry.flags & _UTF8 else "cp437")
+        name = entry.name.decode("utf-8" if entry.flags & _UTF8 else "ascii")
     except UnicodeDecodeError:
-        raise source.damaged("the name of a member is not UTF-8") from None
+        raise source.damaged("the name of a member is neither ASCII nor UTF-8") from None
     if name.startswith("/") or "\\" in name or "\0" in name or ".." in name.split("/"):
         raise source.damaged(f"the member {name[:60]!r} leads out of the archive")
     if stat.S_ISLNK(entry.attributes >> 16):
