@@ -46,6 +46,7 @@ def word(text: str) -> bytes:
 
 
 RUN = word("touch /tmp/kuai-was-run") + b"\x85"
+LONG = 100_000  # what takes a second to refuse is tried in one container
 OS_SYSTEM = b"cos\nsystem\n"
 NOT_LISTED = "which is not on the list of what a file of weights may hold"
 
@@ -95,7 +96,11 @@ PICKLES: dict[str, tuple[bytes, Error, str]] = {
         UnsafeFileError,
         "sets the state of something that has none",
     ),
-    "REDUCE of a value": (b"\x80\x02]" + RUN + b"R.", UnsafeFileError, "calls something that is no"),
+    "REDUCE of a value": (
+        b"\x80\x02]" + RUN + b"R.",
+        UnsafeFileError,
+        "calls something that is no",
+    ),
     "REDUCE of a name that only stands for itself": (
         b"\x80\x02cnumpy\nndarray\n(K\1tR.",
         UnsafeFileError,
@@ -112,16 +117,32 @@ PICKLES: dict[str, tuple[bytes, Error, str]] = {
     "EXT2": (b"\x80\x02\x83\1\0.", UnsafeFileError, opcode("EXT2")),
     "EXT4": (b"\x80\x02\x84\1\0\0\0.", UnsafeFileError, opcode("EXT4")),
     "PERSID as text": (b"\x80\x02Pnothing\n.", UnsafeFileError, opcode("PERSID")),
-    "memo index 2**31": (b"\x80\x02]r\0\0\0\x80.", FileFormatError, "under the number 2,147,483,648"),
-    "memo that was never kept": (b"\x80\x02h\7.", FileFormatError, "recalls value 7, which it never"),
+    "memo index 2**31": (
+        b"\x80\x02]r\0\0\0\x80.",
+        FileFormatError,
+        "under the number 2,147,483,648",
+    ),
+    "memo that was never kept": (
+        b"\x80\x02h\7.",
+        FileFormatError,
+        "recalls value 7, which it never",
+    ),
     "text of 2**63 bytes": (
         b"\x80\x04\x8d" + bytes(7) + b"\x80.",
         FileFormatError,
         "asks for 9,223,372,036,854,775,808 bytes",
     ),
     "bytes of 2**63": (b"\x80\x04\x8e" + bytes(7) + b"\x80.", FileFormatError, "(it is cut short)"),
-    "number of 2**31 bytes": (b"\x80\x02\x8b\xff\xff\xff\x7f.", FileFormatError, "a number of 214748"),
-    "frame of 2**64": (b"\x80\x04\x95" + b"\xff" * 8 + b"}.", FileFormatError, "a frame longer than"),
+    "number of 2**31 bytes": (
+        b"\x80\x02\x8b\xff\xff\xff\x7f.",
+        FileFormatError,
+        "a number of 214748",
+    ),
+    "frame of 2**64": (
+        b"\x80\x04\x95" + b"\xff" * 8 + b"}.",
+        FileFormatError,
+        "a frame longer than",
+    ),
     "marks nested deep": (b"\x80\x02" + b"(" * 2_000_000 + b".", FileFormatError, "containers"),
     "tuples nested deep": (
         b"\x80\x02N" + b"\x85" * 2_000_000 + b".",
@@ -133,7 +154,11 @@ PICKLES: dict[str, tuple[bytes, Error, str]] = {
         FileFormatError,
         "nested too deep",
     ),
-    "steps without end": (b"\x80\x02" + b"N0" * 1_500_000 + b"N.", FileFormatError, "2,000,000 steps"),
+    "steps without end": (
+        b"\x80\x02" + b"N0" * 1_500_000 + b"N.",
+        FileFormatError,
+        "2,000,000 steps",
+    ),
     "memo without end": (
         b"\x80\x04]" + b"\x94" * 1_000_000 + b".",
         FileFormatError,
@@ -141,10 +166,12 @@ PICKLES: dict[str, tuple[bytes, Error, str]] = {
     ),
     "DUP": (b"\x80\x02]2.", UnsafeFileError, opcode("DUP")),
     "dictionaries that double": (
-        b"\x80\x02}X\1\0\0\0xK\1sq\0" + b"".join(
+        b"\x80\x02}X\1\0\0\0xK\1sq\0"
+        + b"".join(
             b"}(X\1\0\0\0ah" + bytes([i]) + b"X\1\0\0\0bh" + bytes([i]) + b"uq" + bytes([i + 1])
             for i in range(30)
-        ) + b".",
+        )
+        + b".",
         FileFormatError,
         "unfolds to far more names than a net has",
     ),
@@ -160,11 +187,15 @@ PICKLES: dict[str, tuple[bytes, Error, str]] = {
         "has the dictionary key",
     ),
     "an opcode that is none": (b"\x80\x02\xff.", FileFormatError, "the unknown opcode 0xff"),
-    "protocol 0": (b"\x80\x00]." , FileFormatError, ""),
+    "protocol 0": (b"\x80\x00].", FileFormatError, ""),
     "no end": (b"\x80\x02}", FileFormatError, "(it is cut short)"),
     "nothing on the stack": (b"\x80\x02.", FileFormatError, "takes a value where there is none"),
-    "no arrays": (b"\x80\x02}" + word("epoch") + b"K\1s.", FileFormatError, "it holds no arrays, only"),
-}  # fmt: skip
+    "no arrays": (
+        b"\x80\x02}" + word("epoch") + b"K\1s.",
+        FileFormatError,
+        "it holds no arrays, only",
+    ),
+}
 
 STORAGE = b"(" + word("storage") + b"ctorch\nFloatStorage\n" + word("0") + word("cpu")
 REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
@@ -208,7 +239,7 @@ def torch_legacy(
     data: bytes = struct.pack("<q", 4) + bytes(16),
     system: bytes = LITTLE,
 ) -> bytes:
-    return LEGACY + system + pickled + keys + data  # fmt: skip
+    return LEGACY + system + pickled + keys + data
 
 
 NO_STORAGES = b"\x80\x02]."
@@ -219,9 +250,21 @@ def global_of(module: str, name: str) -> bytes:
 
 
 TORCH = {
-    "fewer elements stored than told": (torch_zip(tensor(count=5)), FileFormatError, "should have 20"),
-    "more elements stored than told": (torch_zip(tensor(count=3)), FileFormatError, "should have 12"),
-    "stride past the storage": (torch_zip(tensor(stride=(3, 1))), FileFormatError, "reaches past its"),
+    "fewer elements stored than told": (
+        torch_zip(tensor(count=5)),
+        FileFormatError,
+        "should have 20",
+    ),
+    "more elements stored than told": (
+        torch_zip(tensor(count=3)),
+        FileFormatError,
+        "should have 12",
+    ),
+    "stride past the storage": (
+        torch_zip(tensor(stride=(3, 1))),
+        FileFormatError,
+        "reaches past its",
+    ),
     "offset past the storage": (torch_zip(tensor(offset=1)), FileFormatError, "reaches past its"),
     "negative offset": (torch_zip(tensor(offset=-1)), FileFormatError, "reaches past its"),
     "negative stride": (torch_zip(tensor(stride=(-2, 1))), FileFormatError, "and stride (-2, 1)"),
@@ -328,18 +371,20 @@ TORCH = {
         UnsupportedFileError,
         "written on a big-endian machine",
     ),
-}  # fmt: skip
+}
 
 RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85C\1btR"
 
 
-def dtype(code: str = "f4", state: bytes = b"(K\3X\1\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
-          ) -> bytes:  # fmt: skip
+def dtype(
+    code: str = "f4", state: bytes = b"(K\3X\1\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+) -> bytes:
     return b"cnumpy\ndtype\n(" + word(code) + b"\x89\x88tR" + state
 
 
-def numpy_array(shape: Any = (2,), kind: bytes | None = None, data: bytes = b"C\x08" + bytes(8)
-                ) -> bytes:  # fmt: skip
+def numpy_array(
+    shape: Any = (2,), kind: bytes | None = None, data: bytes = b"C\x08" + bytes(8)
+) -> bytes:
     state = b"(K\1" + numbers(shape) + (kind or dtype()) + b"\x89" + data + b"tb"
     return b"\x80\x04}" + word("a") + RECONSTRUCT + state + b"s."
 
@@ -361,14 +406,28 @@ PADDLE = {
         FileFormatError,
         "begun in a way that is not NumPy's",
     ),
-    "something behind the pickle": (numpy_array() + b"x", FileFormatError, "something stands behind"),
+    "something behind the pickle": (
+        numpy_array() + b"x",
+        FileFormatError,
+        "something stands behind",
+    ),
     "a split array without its pieces": (
-        b"\x80\x04}" + word("UnpackBigParamInfor@@") + b"}" + word("a") + b"}(" + word("slices")
-        + b"]" + word("b") + b"a" + word("OriginShape") + numbers((2,)) + b"usss.",
+        b"\x80\x04}"
+        + word("UnpackBigParamInfor@@")
+        + b"}"
+        + word("a")
+        + b"}("
+        + word("slices")
+        + b"]"
+        + word("b")
+        + b"a"
+        + word("OriginShape")
+        + numbers((2,))
+        + b"usss.",
         FileFormatError,
         "",
     ),
-}  # fmt: skip
+}
 
 
 # --- zip and NumPy -------------------------------------------------------------------------------
@@ -475,21 +534,35 @@ ZIPS = {
     "link": (link(), FileFormatError, "is a link"),
     "bomb": (bomb(), FileFormatError, "would take 1,073,741,"),
     "length that no member has": (
-        patched(patched(ONE, LOCAL, 18, b"\xf0\xff\xff\xef" * 2), CENTRAL, 20, b"\xf0\xff\xff\xef" * 2),
+        patched(
+            patched(ONE, LOCAL, 18, b"\xf0\xff\xff\xef" * 2), CENTRAL, 20, b"\xf0\xff\xff\xef" * 2
+        ),
         FileFormatError,
         "is not what the archive's directory says",
     ),
-    "directory somewhere else": (patched(ONE, END, 16, b"\0\0"), FileFormatError, "does not lie where"),
-    "more members than the directory": (patched(ONE, END, 10, b"\xff\0"), FileFormatError, "does not lie"),
+    "directory somewhere else": (
+        patched(ONE, END, 16, b"\0\0"),
+        FileFormatError,
+        "does not lie where",
+    ),
+    "more members than the directory": (
+        patched(ONE, END, 10, b"\xff\0"),
+        FileFormatError,
+        "does not lie",
+    ),
     "something before": (b"PK\3\4 evil" + ONE, FileFormatError, "does not lie where it should"),
     "something behind": (ONE + b"evil", FileFormatError, "something stands behind"),
-    "cut short": (ONE[:-30], FileFormatError, "the directory at its end is missing (it is cut short)"),
+    "cut short": (
+        ONE[:-30],
+        FileFormatError,
+        "the directory at its end is missing (it is cut short)",
+    ),
     "damaged compressed data": (
         patched(archive(("a.npy", npy(head())), method=8), LOCAL, 60, b"\xff\xff\xff"),
         FileFormatError,
         "",
     ),
-}  # fmt: skip
+}
 
 NPY = {
     "more shape than data": (npy(head(shape="(5,)")), FileFormatError, "needs 20 bytes"),
@@ -517,9 +590,17 @@ NPY = {
         "the shape (9999999999999999999)",
     ),
     "negative shape": (npy(head(shape="(-4,)")), FileFormatError, "a header that is not NumPy's"),
-    "version 9": (b"\x93NUMPY\x09\0" + npy(head())[8:], FileFormatError, "does not begin as NumPy's"),
-    "boolean that is neither": (npy(head("'|b1'", "(16,)"), b"\2" * 16), FileFormatError, "above 1"),
-}  # fmt: skip
+    "version 9": (
+        b"\x93NUMPY\x09\0" + npy(head())[8:],
+        FileFormatError,
+        "does not begin as NumPy's",
+    ),
+    "boolean that is neither": (
+        npy(head("'|b1'", "(16,)"), b"\2" * 16),
+        FileFormatError,
+        "above 1",
+    ),
+}
 
 
 # --- MXNet ---------------------------------------------------------------------------------------
@@ -564,12 +645,24 @@ def rows(indices: Any, shape: Any = (3, 2)) -> bytes:
 SPARSE_MISFIT = "is sparse, and its parts do not fit each other"
 OUTSIDE = "is sparse, and has indices outside of its shape"
 GLUON = {
-    "2**32 - 1 dimensions": (gluon(struct.pack("<I", 2**32 - 1)), FileFormatError, "begins with 0xfff"),
+    "2**32 - 1 dimensions": (
+        gluon(struct.pack("<I", 2**32 - 1)),
+        FileFormatError,
+        "begins with 0xfff",
+    ),
     "2**31 - 1 dimensions": (gluon(v2(rank=2**31 - 1)), FileFormatError, "has 2,147,483,647 dim"),
-    "product that overflows": (gluon(v2((2**32, 2**32))), FileFormatError, "larger than any memory"),
+    "product that overflows": (
+        gluon(v2((2**32, 2**32))),
+        FileFormatError,
+        "larger than any memory",
+    ),
     "negative dimension": (gluon(v2((-1,))), FileFormatError, "the shape (-1) of an array"),
     "shape bomb": (gluon(v2((2**40,))), FileFormatError, "(it is cut short)"),
-    "arrays without end": (gluon(v2(), count=2**62), FileFormatError, "arrays, more than it has bytes"),
+    "arrays without end": (
+        gluon(v2(), count=2**62),
+        FileFormatError,
+        "arrays, more than it has bytes",
+    ),
     "names without end": (
         gluon(v2(), struct.pack("<Q", 2**62)),
         FileFormatError,
@@ -590,7 +683,11 @@ GLUON = {
         FileFormatError,
         "letters, more than it has bytes",
     ),
-    "name that is not UTF-8": (gluon(v2(), struct.pack("<QQ", 1, 1) + b"\xff"), FileFormatError, "UTF-8"),
+    "name that is not UTF-8": (
+        gluon(v2(), struct.pack("<QQ", 1, 1) + b"\xff"),
+        FileFormatError,
+        "UTF-8",
+    ),
     "unknown dtype": (gluon(v2(code=99)), FileFormatError, "the unknown dtype 99"),
     "unknown storage type": (gluon(v2(kind=7)), FileFormatError, "the unknown storage type 7"),
     "no values": (gluon(v2((), b"")), UnsupportedFileError, "was saved before it had values"),
@@ -598,13 +695,21 @@ GLUON = {
     "rows that do not fit": (gluon(rows([0, 1], (3, 5))), FileFormatError, SPARSE_MISFIT),
     "rows outside": (gluon(rows([0, 3])), FileFormatError, OUTSIDE),
     "rows before the first": (gluon(rows([-1, 0])), FileFormatError, OUTSIDE),
-    "rows of a bomb": (gluon(rows([0], (2**40, 2))), FileFormatError, "bytes of memory, the file has"),
+    "rows of a bomb": (
+        gluon(rows([0], (2**40, 2))),
+        FileFormatError,
+        "bytes of memory, the file has",
+    ),
     "columns outside": (gluon(csr([0, 1, 2], [0, 3])), FileFormatError, OUTSIDE),
     "starts that go back": (gluon(csr([0, 2, 1], [0, 1])), FileFormatError, OUTSIDE),
     "starts too few": (gluon(csr([0, 2], [0, 1])), FileFormatError, SPARSE_MISFIT),
     "columns too few": (gluon(csr([0, 1, 2], [0, 1], 1)), FileFormatError, SPARSE_MISFIT),
-    "a version that nobody wrote": (gluon(struct.pack("<I", 0xF993FAFF)), FileFormatError, "no version"),
-}  # fmt: skip
+    "a version that nobody wrote": (
+        gluon(struct.pack("<I", 0xF993FAFF)),
+        FileFormatError,
+        "no version",
+    ),
+}
 
 
 # --- HDF5, TensorFlow, Paddle's programs, indices ------------------------------------------------
@@ -653,7 +758,11 @@ HDF5 = {
         UnsupportedFileError,
         "its groups are of HDF5's newer form",
     ),
-    "external storage": (hdf5(external_storage), UnsafeFileError, "keeps its elements in other files"),
+    "external storage": (
+        hdf5(external_storage),
+        UnsafeFileError,
+        "keeps its elements in other files",
+    ),
     "virtual": (hdf5(virtual), FileFormatError, ""),
     "circle": (hdf5(circle), FileFormatError, "stands at two places"),
     "shape bomb": (bomb_in_shape(), FileFormatError, "the file gives it 16"),
@@ -667,10 +776,14 @@ HDF5 = {
         UnsupportedFileError,
         "a superblock of version",
     ),
-    "text": (hdf5(lambda file: file.__setitem__("a", "text")), UnsupportedFileError, "holds no numbers"),
+    "text": (
+        hdf5(lambda file: file.__setitem__("a", "text")),
+        UnsupportedFileError,
+        "holds no numbers",
+    ),
     "cut short": (plain_h5()[:-8], FileFormatError, "(it is cut short)"),
     "signature alone": (b"\x89HDF\r\n\x1a\n", FileFormatError, ""),
-}  # fmt: skip
+}
 
 
 def keras(config: bytes = b"{}", weights: bytes | None = None) -> bytes:
@@ -682,9 +795,13 @@ KERAS = {
     "config nested deep": (keras(b'{"a":' * 200_000), FileFormatError, "is nested too deep"),
     "config that is a list": (keras(b"[]"), FileFormatError, "is no JSON object"),
     "config with a key twice": (keras(b'{"a":1,"a":2}'), FileFormatError, "gives one key twice"),
-    "config of brackets": (keras(b'{"a":[' + b"[]," * 2_000_000 + b"1]}"), FileFormatError, "brackets"),
+    "config of brackets": (
+        keras(b'{"a":[' + b"[]," * 2_000_000 + b"1]}"),
+        FileFormatError,
+        "brackets",
+    ),
     "weights that are none": (keras(weights=b"x" * 200), FileFormatError, ""),
-}  # fmt: skip
+}
 
 LAMBDA = {
     "class_name": "Lambda",
@@ -693,9 +810,14 @@ LAMBDA = {
 }
 # Files in which something waits to be run by a reader that builds the net; kuai reads arrays alone.
 INERT = {
-    "Lambda in a .keras": keras(json.dumps({"class_name": "Sequential", "module": "os",
-                                            "config": {"layers": [LAMBDA]}}).encode()),
-    "config that names modules": keras(b'{"module": "os", "class_name": "system", "config": "true"}'),
+    "Lambda in a .keras": keras(
+        json.dumps(
+            {"class_name": "Sequential", "module": "os", "config": {"layers": [LAMBDA]}}
+        ).encode()
+    ),
+    "config that names modules": keras(
+        b'{"module": "os", "class_name": "system", "config": "true"}'
+    ),
     "vocabulary at an address": keras(
         b'{"config": {"layers": [{"class_name": "StringLookup", "config": '
         b'{"vocabulary": "http://localhost:1/x"}}]}}'
@@ -705,7 +827,7 @@ INERT = {
             "model_config", json.dumps({"config": {"layers": [LAMBDA]}})
         )
     ),
-}  # fmt: skip
+}
 
 
 def varint(value: int) -> bytes:
@@ -740,40 +862,63 @@ CHECKPOINT = (GOLDENS / "tensorflow" / "mlp" / "ckpt-1.index").read_bytes()
 SHARD = {"net.data-00000-of-00001": bytes(16)}
 
 TENSORFLOW = {
-    "compressed block": (table([HEADER], kind=1), UnsupportedFileError, "a block of it is compressed"),
+    "compressed block": (
+        table([HEADER], kind=1),
+        UnsupportedFileError,
+        "a block of it is compressed",
+    ),
     "no header": (table([(0, b"a", ENTRY)]), FileFormatError, "its header is missing"),
     "array past its shard": (
         table([HEADER, (0, b"a", ENTRY + b"\x20\x01")]),
         FileFormatError,
         "16 bytes from byte 1 on are asked for where there are 16",
     ),
-    "shard that does not exist": (table([HEADER, (0, b"a", ENTRY + b"\x18\x05")]), FileFormatError, "of 1"),
+    "shard that does not exist": (
+        table([HEADER, (0, b"a", ENTRY + b"\x18\x05")]),
+        FileFormatError,
+        "of 1",
+    ),
     "shape bomb": (
         table([HEADER, (0, b"a", b"\x08\x01\x12\x08\x12\x06\x08" + varint(2**33) + b"\x28\x10")]),
         FileFormatError,
         "",
     ),
     "negative shape": (
-        table([HEADER, (0, b"a", b"\x08\x01\x12\x0d\x12\x0b\x08" + varint(2**64 - 1) + b"\x28\x10")]),
+        table(
+            [HEADER, (0, b"a", b"\x08\x01\x12\x0d\x12\x0b\x08" + varint(2**64 - 1) + b"\x28\x10")]
+        ),
         FileFormatError,
         "",
     ),
     "unknown dtype": (table([HEADER, (0, b"a", b"\x08\x63\x28\x10")]), FileFormatError, "dtype 99"),
-    "quantised": (table([HEADER, (0, b"a", b"\x08\x0b\x28\x10")]), UnsupportedFileError, "is quantised"),
-    "in slices": (table([HEADER, (0, b"a", ENTRY + b"\x3a\x00")]), UnsupportedFileError, "in slices"),
+    "quantised": (
+        table([HEADER, (0, b"a", b"\x08\x0b\x28\x10")]),
+        UnsupportedFileError,
+        "is quantised",
+    ),
+    "in slices": (
+        table([HEADER, (0, b"a", ENTRY + b"\x3a\x00")]),
+        UnsupportedFileError,
+        "in slices",
+    ),
     "names that unfold": (
         table([HEADER, (0, b"a" * 50_000, b"\x08\x07")] + [(50_000, b"", b"\x08\x07")] * 50_000),
         FileFormatError,
         "unfold to far more than the file holds",
     ),
-    "prefix of nothing": (table([HEADER, (9, b"a", ENTRY)]), FileFormatError, "is longer than its block"),
+    "prefix of nothing": (
+        table([HEADER, (9, b"a", ENTRY)]),
+        FileFormatError,
+        "is longer than its block",
+    ),
     "one name twice": (
         table([HEADER, (0, b"a", ENTRY), (0, b"a", ENTRY)]),
         FileFormatError,
         "the name 'a' stands twice",
     ),
     "block outside of the file": (
-        table([HEADER])[:-48] + (b"\0\0" + varint(2**40) + b"\x10").ljust(40, b"\0")
+        table([HEADER])[:-48]
+        + (b"\0\0" + varint(2**40) + b"\x10").ljust(40, b"\0")
         + table([HEADER])[-8:],
         FileFormatError,
         "lies outside of the file",
@@ -783,7 +928,7 @@ TENSORFLOW = {
         FileFormatError,
         "a number in it does not end",
     ),
-}  # fmt: skip
+}
 
 
 def lod_tensor(description: bytes, data: bytes = bytes(16), length: int | None = None) -> bytes:
@@ -795,13 +940,29 @@ PROGRAM = (GOLDENS / "paddle" / "mlp_program.json").read_bytes()
 OTHER_PROGRAM = PROGRAM.replace(b"[5,7]", b"[7,5]")
 
 PDIPARAMS = {
-    "description of 2 GB": (lod_tensor(b"\x08\x05\x10\x04", length=2**31 - 1), FileFormatError, "no tensor"),
-    "negative description": (lod_tensor(b"\x08\x05\x10\x04", length=-1), FileFormatError, "no tensor"),
-    "negative shape": (lod_tensor(b"\x08\x05\x10" + varint(2**64 - 1)), FileFormatError, "the shape (-1)"),
-    "shape bomb": (lod_tensor(b"\x08\x05\x10" + varint(2**40)), FileFormatError, "(it is cut short)"),
+    "description of 2 GB": (
+        lod_tensor(b"\x08\x05\x10\x04", length=2**31 - 1),
+        FileFormatError,
+        "no tensor",
+    ),
+    "negative description": (
+        lod_tensor(b"\x08\x05\x10\x04", length=-1),
+        FileFormatError,
+        "no tensor",
+    ),
+    "negative shape": (
+        lod_tensor(b"\x08\x05\x10" + varint(2**64 - 1)),
+        FileFormatError,
+        "the shape (-1)",
+    ),
+    "shape bomb": (
+        lod_tensor(b"\x08\x05\x10" + varint(2**40)),
+        FileFormatError,
+        "(it is cut short)",
+    ),
     "unknown dtype": (lod_tensor(b"\x08\x63\x10\x04"), FileFormatError, "the unknown dtype 99"),
     "something behind": (lod_tensor(b"\x08\x05\x10\x04") + b"\1", FileFormatError, ""),
-}  # fmt: skip
+}
 
 
 def index(places: dict[str, str], **files: bytes) -> Case:
@@ -851,11 +1012,12 @@ def cases() -> dict[str, dict[str, Case]]:
     as_legacy = {
         name: case(torch_legacy(pickled, NO_STORAGES, b""), error, "" if name == "no end" else text)
         for name, (pickled, error, text) in PICKLES.items()
+        if len(pickled) < LONG
     }
     as_paddle = {
         name: case(pickled, error, text)
         for name, (pickled, error, text) in PICKLES.items()
-        if pickled[1] in (2, 3, 4, 5)
+        if pickled[1] in (2, 3, 4, 5) and len(pickled) < LONG
     }
     plain = {
         "torch": TORCH,

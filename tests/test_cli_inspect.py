@@ -37,7 +37,7 @@ def test_json_has_the_same_for_programs(kuai):
 
 def test_a_part_and_a_program_can_be_named(kuai):
     part = kuai("inspect", GOLDENS / "torch" / "checkpoint.pt", "--key", "state_dict", "--json")
-    assert [row["name"] for row in json.loads(part.out)["arrays"]][0] == "0.weight"
+    assert json.loads(part.out)["arrays"][0]["name"] == "0.weight"
     folder = GOLDENS / "gluon"
     export = kuai("inspect", folder / "convbn_export-0000.params", "--program",
                   folder / "convbn_export-symbol.json", "--json")  # fmt: skip

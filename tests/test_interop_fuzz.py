@@ -1,4 +1,4 @@
-"""Damaged weights files: kuai's own error or arrays, in little time and memory. `make fuzz` more."""
+"""Damaged weights files: kuai's own error or arrays, in little time and memory."""
 
 from __future__ import annotations
 

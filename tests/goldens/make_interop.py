@@ -217,7 +217,7 @@ def make_paddle_old(folder: Path) -> None:
     from paddle import nn
 
     # Paddle would write this machine's paths.
-    traceback.extract_stack = lambda *_, **__: []  # type: ignore[assignment,return-value]
+    traceback.extract_stack = lambda *_, **__: []  # type: ignore[assignment]
 
     mlp = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3))
     mlp.set_state_dict(paddle.load(str(folder.parent / "paddle" / "mlp.pdparams")))
