@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
+from kuai.interop.source import Span
 from tests.cli_helpers import caller, quiet_environment
 from tests.fuzz.seeds import GOLDENS, plain_safetensors
 
@@ -57,11 +57,13 @@ def test_a_name_cannot_speak_to_the_terminal(kuai, tmp_path):
     assert "a\\x1b[2J  (2,)" in kuai("inspect", "net").out
 
 
-def test_only_headers_are_read(kuai, tmp_path):
+def test_only_headers_are_read(kuai, tmp_path, monkeypatch):
+    lengths = []
+    real = Span.elements
+    monkeypatch.setattr(Span, "elements", lambda s, d: lengths.append(s.length) or real(s, d))
     header = json.dumps({"a": {"dtype": "F32", "shape": [2**28], "data_offsets": [0, 2**30]}})
     with (tmp_path / "net").open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header.encode())
         file.truncate(8 + len(header) + 2**30)  # a gigabyte that takes no room
-    begun = time.process_time()
     assert "268,435,456" in kuai("inspect", "net").out
-    assert time.process_time() - begun < 5  # reading it would take a gigabyte of memory
+    assert 0 < max(lengths) < 1000

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kuai.errors import ArgumentError, FileFormatError
 from kuai.files.access import checked_path
@@ -25,49 +25,10 @@ from kuai.interop.zips import members
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
-def read(
-    path: str | os.PathLike[str],
-    *,
-    key: str | None = None,
-    program: str | os.PathLike[str] | None = None,
-    mapped: bool = False,
+def read_any(
+    path: Any, key: str | None, program: str | os.PathLike[str] | None, *, mapped: bool
 ) -> Weights:
-    """Read the weights of Gluon, PyTorch, Keras, TensorFlow, Paddle, NumPy or safetensors.
-
-    The system need not be installed. The format is told by the content, never by the name. Only
-    headers are read; an array is read when it is asked for. Nothing in a file is ever run:
-    `docs/security.md` says how.
-
-    Args:
-        path: a file; an index.json of sharded files; or a folder with one of these, a TensorFlow
-            checkpoint or a SavedModel. Of a TensorFlow checkpoint, the path without `.index` does.
-        key: the part of a nested checkpoint, such as "state_dict"; default all of it, with dotted
-            names ("state_dict.0.weight").
-        program: what stands beside the weights of an exported net and names them: `-symbol.json`
-            for Gluon, `.pdmodel` or `.json` for Paddle; default none for Gluon, and for
-            `.pdiparams` the one beside it.
-        mapped: give memory maps in place of copies, where arrays stand in the file as they are.
-            Only for files that nobody changes meanwhile: a mapped file that is cut short kills the
-            process.
-
-    Returns:
-        Name → array, with the system, the aliases of tied arrays, and the file's metadata.
-
-    Raises:
-        FileFormatError: the file is damaged, or of no format that kuai reads.
-        UnsafeFileError: reading it would run something out of it.
-        UnsupportedFileError: it holds something that kuai does not read, which the message names.
-        FileAccessError: it is missing, unreadable, or no regular file.
-        ArgumentError: `key` names no part, or `key` or `program` mean nothing for this format.
-
-    Example:
-        >>> import os, tempfile
-        >>> path = os.path.join(tempfile.mkdtemp(), "net.safetensors")
-        >>> nn.Dense(2).initialize(sample=jnp.ones((1, 3))).save(path)
-        >>> weights = kuai.interop.read(path)
-        >>> weights.system, list(weights), weights["weight"].shape
-        ('safetensors', ['bias', 'weight'], (3, 2))
-    """
+    """Read a file of any format, as `kuai.interop.read` documents."""
     found = _Found(_place(checked_path(path)), key, program, mapped)
     for known in _FORMATS:
         if known.matches(found):
@@ -110,7 +71,7 @@ class _Found:
         """Read one of the files that an index names, which is no index itself."""
         if _is_index(_Found(file, None, None, mapped=False)):
             raise self.source("index").damaged(f"{file.name} is another index")
-        return read(file, mapped=self.mapped)
+        return read_any(file, None, None, mapped=self.mapped)
 
     def program_source(self) -> Source | None:
         return None if self.program is None else Source.of(self.program, "program")
