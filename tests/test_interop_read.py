@@ -15,6 +15,7 @@ import kuai
 from kuai import interop, nn
 from kuai.errors import ArgumentError, NoArrayNamedError, UnsupportedFileError
 from kuai.files import write_arrays
+from kuai.interop.keras_names import recovered
 from tests.fuzz.seeds import ARRAYS, GOLDENS, legacy_params
 from tests.hostile_weights import RECONSTRUCT, dtype, numbers, word
 
@@ -139,6 +140,33 @@ def test_a_key_that_is_not_there_is_told_with_those_that_are():
         interop.read(path, key="model")
 
 
+def test_what_else_a_checkpoint_may_hold(tmp_path):
+    torch = pytest.importorskip("torch")
+    told = {
+        "w": torch.nn.Parameter(torch.ones(2)), "n": np.arange(3), "s": np.float64(2.5),
+        "dtype": torch.float32, "device": torch.device("cpu"), "size": torch.Size([1, 2]),
+        "names": {"a"}, "none": None, 7: torch.zeros(1), "list": [torch.ones(1), {"x": "y"}],
+    }  # fmt: skip
+    torch.save(told, tmp_path / "net.pt")
+    weights = interop.read(tmp_path / "net.pt")
+    assert weights.shapes == {"w": (2,), "n": (3,), "7": (1,), "list.0": (1,)}
+    assert weights.metadata == {
+        "s": 2.5, "device": "cpu", "size.0": 1, "size.1": 2, "names.0": "a", "none": None, "list.1.x": "y",
+    }  # fmt: skip
+    torch.save(torch.ones(2), tmp_path / "one.pt")
+    assert interop.read(tmp_path / "one.pt").shapes == {"array": (2,)}
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_whole_module_is_refused_with_what_to_save(tmp_path, legacy):
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "net.pt"
+    torch.save(torch.nn.Linear(2, 3), path, _use_new_zipfile_serialization=not legacy)
+    text = r"a whole pickled module, not a state dict.*torch\.save\(model\.state_dict\(\), path\)"
+    with pytest.raises(UnsupportedFileError, match=text):
+        interop.read(path)
+
+
 # --- safetensors and shards ----------------------------------------------------------------------
 
 
@@ -237,6 +265,33 @@ def test_the_config_is_data_and_the_places_are_kept():
     metadata = interop.read(GOLDENS / "keras" / "convbn.keras").metadata
     assert metadata["paths"]["head/kernel"] == "layers/dense/vars/0"
     assert metadata["config"]["config"]["layers"][1]["class_name"] == "Conv2D"
+
+
+def test_keras_names_of_wrapped_and_partial_layers():
+    both = "layers/bidirectional/forward_layer/cell/vars"
+    config = {"config": {"layers": [
+        {"class_name": "Bidirectional", "config": {"name": "both"}},
+        {"class_name": "BatchNormalization", "config": {"name": "norm", "center": False}},
+        {"class_name": "Mine", "config": {"name": "mine"}},
+        {"class_name": "Sequential", "config": {"name": "inner", "layers": [
+            {"class_name": "Dense", "config": {"name": "head", "use_bias": False}}]}},
+    ]}}  # fmt: skip
+    names = {
+        f"{both}/1": "both/forward_layer/cell/recurrent_kernel",
+        "layers/batch_normalization/vars/0": "norm/gamma",
+        "layers/batch_normalization/vars/1": "norm/moving_mean",
+        "layers/batch_normalization/vars/2": "norm/moving_variance",
+        "layers/mine/vars/0": "mine/0",
+        "layers/sequential/layers/dense/vars/0": "inner/head/kernel",
+    }
+    paths = [f"{both}/0", *names, f"{both}/2"]
+    found = recovered(paths, lambda group: None, config)
+    assert {path: found[path] for path in names} == names
+
+
+def test_keras_names_that_would_clash_stay_places():
+    paths = ["layers/dense/vars/0", "layers/dense_1/vars/0"]
+    assert recovered(paths, lambda group: "same", None) == {path: path for path in paths}
 
 
 def test_bfloat16_and_booleans_in_hdf5(tmp_path):

@@ -64,12 +64,13 @@ class Flattened:
 
 
 def flattened(source: Source, tree: Any) -> Flattened:
-    """The arrays of a tree, of which there must be some.
+    """The arrays of a tree, of which there must be some; one that stands alone is "array".
 
     Raises:
         FileFormatError: it holds none, or far more names than a net has.
     """
-    found = Flattened(source, tree)
+    alone = isinstance(tree, (Stored, PickledArray))
+    found = Flattened(source, {"array": tree} if alone else tree)
     if found.values and not found.arrays:
         held = ", ".join(list(found.values)[:5])
         raise source.damaged(f"it holds no arrays, only {held[:200]}")

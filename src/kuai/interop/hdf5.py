@@ -1,7 +1,7 @@
 """The arrays of an HDF5 file, as far as Keras writes them, read without the HDF5 library.
 
-The library cannot be given a file that may be hostile: a few damaged bytes send it into an endless
-loop of C, which nothing but killing the process ends. What Keras writes is the oldest and simplest
+The library cannot be given a file that may be hostile: a few damaged bytes can hold it in a call of
+C that nothing but killing the process ends. What Keras writes is the oldest and simplest
 form of the format: groups as trees of symbols, object headers of version 1, arrays in one piece.
 That form is read here. Links out of the file, elements in other files and newer or compressed forms
 are refused by name.

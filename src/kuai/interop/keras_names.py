@@ -22,9 +22,16 @@ _VARIABLES: dict[str, tuple[str, ...]] = {
     "group_normalization": _NORM,
     "rms_normalization": ("scale",),
     "p_re_lu": ("alpha",),
-    "lstm/cell": ("kernel", "recurrent_kernel", "bias"),
-    "gru/cell": ("kernel", "recurrent_kernel", "bias"),
-    "simple_rnn/cell": ("kernel", "recurrent_kernel", "bias"),
+}
+_VARIABLES |= {
+    f"{layer}/cell": ("kernel", "recurrent_kernel", "bias")
+    for layer in (
+        "lstm",
+        "gru",
+        "simple_rnn",
+        "bidirectional/forward_layer",
+        "bidirectional/backward_layer",
+    )
 }
 _VARIABLES |= {f"conv{n}d{t}": _PLAIN for n in (1, 2, 3) for t in ("", "_transpose")}
 _VARIABLES |= {f"depthwise_conv{n}d": _PLAIN for n in (1, 2)}

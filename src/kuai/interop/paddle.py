@@ -42,8 +42,6 @@ def read_pdparams(source: Source, key: str | None) -> Weights:
             raise source.damaged("something stands behind its pickle")
     structured = tree.get(_NAMES) if isinstance(tree, dict) else None
     chosen = part(source, tree, key)
-    if isinstance(chosen, PickledArray):
-        chosen = {"array": chosen}
     _join(source, chosen)
     flat = flattened(source, _plain(chosen))
     arrays = {name: _bfloat16(array) for name, array in flat.arrays.items()}

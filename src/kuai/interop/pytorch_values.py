@@ -153,10 +153,11 @@ def _names(source: Source) -> dict[tuple[str, str], Known | Unreadable]:
         names |= {(home, n): Known(value=np.dtype(dtype)) for n, dtype in _STORAGES.items()}
     names |= {("torch", n): Known(value=_Dtype(np.dtype(dtype))) for n, dtype in _DTYPES.items()}
     names["torch", "Size"] = Known(lambda sizes: tuple(sizes))
-    names["torch", "device"] = Known(lambda *_words: None)
+    names["torch", "device"] = Known(lambda kind, *_index: kind)
     names["torch", "Tensor"] = names["torch.nn.parameter", "Parameter"] = Known(value=Stored)
     names["torch._tensor", "_rebuild_from_type_v2"] = Known(_from_type(source))
     names["collections", "defaultdict"] = Known(lambda *_factory: Table())
+    names["builtins", "set"] = names["__builtin__", "set"] = Known(lambda items: tuple(items))
     names["builtins", "dict"] = names["__builtin__", "dict"] = Known(lambda: Table())
     return names
 
