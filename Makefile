@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench docs peers clean
+.PHONY: help demo test test-all fuzz check bench docs peers clean
 .NOTPARALLEL: # pip installs into one environment
 
 help: ## list the targets
@@ -21,6 +21,9 @@ test: $(READY)/dev ## tests, and the examples in docstrings and docs
 
 test-all: test ## the same, then the tests marked slow
 	$(BIN)/python -m pytest -n 2 --dist load -m slow tests
+
+fuzz: $(READY)/dev ## damaged weights files, 100,000 of each format (about two hours)
+	$(BIN)/python -m tests.fuzz.run
 
 check: $(READY)/dev ## lint, format, types, and who may import whom
 	$(BIN)/ruff check

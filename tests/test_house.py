@@ -52,6 +52,7 @@ def test_import_contract_is_kept():
         ("losses/upward", "kuai.core"),
         ("metrics/sideways", "kuai.core"),
         ("callbacks", "kuai.train.history"),
+        ("interop/sideways", "kuai.nn"),
         ("train/sideways", "kuai.nn"),
         ("show/sideways", "kuai.train"),
         ("train/upward", "kuai.cli"),

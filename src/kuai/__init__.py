@@ -7,6 +7,7 @@ from kuai import data as data
 from kuai import errors as errors
 from kuai import hybrid as _hybrid_package  # registers how blocks are compiled
 from kuai import init as init
+from kuai import interop as interop
 from kuai import losses as losses
 from kuai import metrics as metrics
 from kuai import models as models

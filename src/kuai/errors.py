@@ -46,6 +46,12 @@ class NoBlockNamedError(BlockLookupError, KeyError):
     __str__ = Exception.__str__  # KeyError shows a message in quotes
 
 
+class NoArrayNamedError(KuaiError, KeyError):
+    """A weights file has no array of a name."""
+
+    __str__ = Exception.__str__  # as above
+
+
 class ForwardNotDefinedError(KuaiError, NotImplementedError):
     """A block was called whose class does not override `forward`."""
 
@@ -128,6 +134,14 @@ class CheckpointError(KuaiError, ValueError):
 
 class FileFormatError(KuaiError, ValueError):
     """A file is damaged, hostile, or of another format than the one expected."""
+
+
+class UnsafeFileError(FileFormatError):
+    """A file could only be read by running something out of it."""
+
+
+class UnsupportedFileError(FileFormatError):
+    """A file is sound, and holds something that kuai does not read."""
 
 
 class FileAccessError(KuaiError, OSError):

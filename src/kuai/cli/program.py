@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from kuai.cli import cache, evaluate, generate, predict, show, train, version
+from kuai.cli import cache, evaluate, generate, inspect, predict, show, train, version
 from kuai.cli.command import COMMON, Command, Result
 from kuai.cli.options import Option, UsageError
 from kuai.cli.settings import Settings, gather
@@ -24,6 +24,7 @@ COMMANDS = (
     predict.COMMAND,
     generate.COMMAND,
     show.COMMAND,
+    inspect.COMMAND,
     version.COMMAND,
 )
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130

@@ -91,7 +91,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     """
     name = str(checked_path(path))
     with opened(path) as file:
-        entries, metadata = _read_header(name, file)
+        entries, metadata = read_header(name, file)
         arrays = {key: _read_array(name, file, key, entry) for key, entry in entries.items()}
     stated = metadata.pop(CHECKSUMS_KEY, None)
     if stated is not None:
@@ -153,17 +153,22 @@ def _bytes_of(array: np.ndarray) -> memoryview:
 
 
 def _checksums(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    sums = {name: _checksum(array) for name, array in arrays.items()}
+    sums = {name: checksum(array) for name, array in arrays.items()}
     text = json.dumps(metadata, sort_keys=True).encode("utf-8")
     return json.dumps({"arrays": sums, "metadata": zlib.crc32(text)}, separators=(",", ":"))
 
 
-def _checksum(array: np.ndarray) -> int:
+def checksum(array: np.ndarray) -> int:
+    """The CRC-32 of an array's dtype, shape and bytes."""
     what = f"{CODES[array.dtype]}{array.shape}".encode()
     return zlib.crc32(_bytes_of(array), zlib.crc32(what))
 
 
-def _read_header(path: str, file: BinaryIO) -> tuple[dict[str, Entry], dict[str, str]]:
+def read_header(path: str, file: BinaryIO) -> tuple[dict[str, Entry], dict[str, str]]:
+    """The arrays of an open file, in the order of their bytes, and its metadata.
+
+    The file is left at the first byte of the first array.
+    """
     size = os.fstat(file.fileno()).st_size
     head = file.read(HEAD_BYTES)
     length = int.from_bytes(head[:LENGTH_BYTES], "little")
