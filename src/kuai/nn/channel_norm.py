@@ -31,6 +31,7 @@ class _ChannelNorm(Block):
 
     weight: Any
     bias: Any
+    _kuai_keeps_dtype = True
     least_axes = 2
 
     def __init__(

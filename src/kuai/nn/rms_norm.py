@@ -58,6 +58,7 @@ class RMSNorm(Block):
     """
 
     weight: Any
+    _kuai_keeps_dtype = True
 
     def __init__(
         self,
@@ -143,6 +144,8 @@ class LocalResponseNorm(Block):
     Reference:
         Krizhevsky et al., "ImageNet classification with deep convolutional networks" (2012).
     """
+
+    _kuai_keeps_dtype = True
 
     def __init__(
         self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, axis: int = -1
