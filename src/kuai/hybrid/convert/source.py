@@ -71,23 +71,21 @@ def definition(function: types.FunctionType) -> Definition:
 
 
 def _by_columns(found: list[Definition], code: types.CodeType) -> Definition:
-    """The one of several lambdas in a line that a code object comes from."""
-    columns = {
-        (first, last)
+    """The one of several lambdas in a line that a code object comes from: its body has the code."""
+    spans = {
+        ((line, first), (end, last))
         for line, end, first, last in code.co_positions()
-        if line == end == code.co_firstlineno and first is not None and last is not None
+        if None not in (line, end, first, last) and (line, first) != (end, last)
     }
-    spans = [(first, last) for first, last in columns if last > first]
-    around = [
-        node
-        for node in found
-        if all(
-            node.col_offset <= first and last <= (node.end_col_offset or 0) for first, last in spans
-        )
-    ]
+    around = [node for node in found if all(_inside(node.body, *span) for span in spans)]
     if not around or not spans:
         raise SourceError(f"which lambda of line {code.co_firstlineno} this is cannot be told")
-    return min(around, key=lambda node: (node.end_col_offset or 0) - node.col_offset)
+    return max(around, key=lambda node: (node.lineno, node.col_offset))  # the innermost
+
+
+def _inside(body: Any, start: Any, stop: Any) -> bool:
+    first = body.lineno, body.col_offset
+    return first <= start and stop <= (body.end_lineno, body.end_col_offset)
 
 
 def _parsed(filename: str, namespace: dict[str, object]) -> File:
