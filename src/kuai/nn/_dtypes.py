@@ -29,6 +29,6 @@ def as_one_program(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.jit(function, static_argnames=rest)
 
 
-def wide(dtype: np.dtype) -> np.dtype:
+def widened(dtype: np.dtype) -> np.dtype:
     """The dtype to add up elements of `dtype` in: at least float32."""
     return promoted(dtype, jnp.dtype(jnp.float32))

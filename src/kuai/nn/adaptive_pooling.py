@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float, Shaped
 
 from kuai.core.tree import here
-from kuai.nn._dtypes import as_one_program, wide
+from kuai.nn._dtypes import as_one_program, widened
 from kuai.nn._spatial import check_any_spatial, check_layout, check_sizes, spatial_axes
 from kuai.nn.pooling import Window, along, lowest, max_along
 
@@ -85,7 +85,7 @@ def adaptive_avg_pool(
 
 @as_one_program
 def _mean_of_regions(x: jax.Array, targets: tuple[tuple[int, int], ...]) -> jax.Array:
-    y = x.astype(wide(x.dtype))
+    y = x.astype(widened(x.dtype))
     for axis, count in targets:
         regions, lengths = _regions(y, axis, count, jnp.zeros((), y.dtype))
         y = regions.sum(axis + 1) / along(lengths.astype(y.dtype), y.ndim, axis)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from kuai.core.tree import here
 from kuai.errors import ArgumentError, ShapeError
 from kuai.nn._check import check_count
-from kuai.nn._dtypes import promoted, wide
+from kuai.nn._dtypes import promoted, widened
 from kuai.nn._spatial import (
     Padding,
     Pairs,
@@ -278,6 +278,6 @@ def _lax_conv(
         rhs_dilation=dilation,
         dimension_numbers=numbers,
         feature_group_count=groups,
-        preferred_element_type=wide(x.dtype),
+        preferred_element_type=widened(x.dtype),
     )
     return y.astype(x.dtype)

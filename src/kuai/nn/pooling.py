@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Shaped
 
 from kuai.core.tree import here
 from kuai.errors import ArgumentError
-from kuai.nn._dtypes import as_one_program, wide
+from kuai.nn._dtypes import as_one_program, widened
 from kuai.nn._spatial import (
     Padding,
     Sizes,
@@ -135,7 +135,7 @@ def avg_pool(
 
 @as_one_program
 def _avg_pool(x: jax.Array, windows: tuple[Window, ...], count_padding: bool) -> jax.Array:
-    y = x.astype(wide(x.dtype))
+    y = x.astype(widened(x.dtype))
     for window in windows:
         total = _sum_along(y, window)
         counts = _counts(x.shape[window.axis], total.shape[window.axis], window, count_padding)
