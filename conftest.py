@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import linecache
 import os
@@ -21,20 +22,25 @@ os.environ.setdefault(
 import hypothesis
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
-from jaxtyping import install_import_hook
 from sybil import Document, Region, Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 GOLDENS = Path(__file__).parent / "tests" / "goldens"
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-# The modules of array functions; so kuai is imported inside functions below.
-OPS = ["ops", "adaptive_pooling", "convolution", "padding", "pooling", "resizing", "shuffling"]
-install_import_hook(
-    [*(f"kuai.nn.{name}" for name in OPS), "kuai.losses", "kuai.metrics"], "beartype.beartype"
+# The modules of array functions; so kuai is imported inside functions below. What they import for
+# their annotations alone, and so not at run time, is found among the built-in names.
+OPS = ["adaptive_pooling", "attending", "convolution", "dropping", "linear", "lookup", "norm",
+       "padding", "pooling", "resizing", "shuffling"]  # fmt: skip
+jaxtyping.install_import_hook(
+    [*(f"kuai.nn.ops.{name}" for name in OPS), "kuai.nn.functions", "kuai.losses", "kuai.metrics"],
+    "beartype.beartype",
 )
+for _name in ("Bool", "Float", "Integer", "Shaped"):
+    setattr(builtins, _name, getattr(jaxtyping, _name))
 
 # No test may depend on how fast the machine is, and CI must find what it found before.
 hypothesis.settings.register_profile(

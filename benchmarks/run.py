@@ -9,7 +9,10 @@ import jax
 
 from benchmarks.report import Comparison, machine, versions, write
 
-NAMES = ("call", "training", "control_flow", "loops", "imports")
+NAMES = (
+    *("call", "training", "control_flow", "loops"),
+    *("repeat", "convolutions", "transformer", "recurrent", "imports"),
+)
 
 
 def main() -> None:

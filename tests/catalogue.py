@@ -12,7 +12,12 @@ import numpy as np
 
 import kuai
 from kuai import nn
+from tests.catalogue_attention import ATTENTIONS
 from tests.catalogue_containers import CONTAINERS
+from tests.catalogue_norms import NORMS_AND_KIN
+from tests.catalogue_parametrizations import PARAMETRIZATIONS
+from tests.catalogue_recurrent import RECURRENT
+from tests.catalogue_repeat import REPEATS
 from tests.catalogue_spatial import SPATIAL
 from tests.entry import Entry, Integers
 from tests.oracles import (
@@ -318,4 +323,8 @@ ACTIVATIONS = [
     activation("Activation of a function", lambda: nn.Activation(nn.tanh), np.tanh),
 ]
 
-CATALOGUE = [*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS, *SPATIAL]
+CATALOGUE = [
+    *(*DENSE, *EMBEDDING, *DROPOUT, *NORMS, *ACTIVATIONS, *CONTAINERS),
+    *(*REPEATS, *SPATIAL, *NORMS_AND_KIN, *PARAMETRIZATIONS, *ATTENTIONS),
+    *RECURRENT,
+]

@@ -40,6 +40,7 @@ class Entry:
         mixed: the output's dtype where the parameters have another than the input: the input's, the
             one that both promote to, or none where both differ: strict promotion refuses.
         batch: the axis that may be empty; None where it may not.
+        slow: whether its tests are marked so: beside a configuration or a kin that is not.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Entry:
     state: tuple[str, ...] = ()
     mixed: Literal["input", "promoted", "refused"] = "input"
     batch: int | None = 0
+    slow: bool = False
 
 
 def drawn(entry: Entry, dtype: Any, batch: int | None = None) -> list[jax.Array]:

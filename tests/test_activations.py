@@ -14,22 +14,33 @@ import pytest
 import kuai
 from kuai import nn
 from kuai.errors import ArgumentError, DtypeError, ShapeError
-from kuai.nn.activation import _NAMES, get, kept
+from kuai.nn import functions
+from kuai.nn.activation import _FUNCTIONS, _JAXS, _OWN, get, kept
+from tests.test_house import own_names
 
 BLOCKS = [nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.HardSiLU,
           nn.Mish, nn.Softplus, nn.Sigmoid, nn.HardSigmoid, nn.LogSigmoid, nn.Tanh, nn.HardTanh,
-          nn.SoftSign, nn.Softmax, nn.LogSoftmax, nn.GLU]  # fmt: skip
+          nn.SoftSign, nn.Softmax, nn.LogSoftmax, nn.GLU, nn.SparsePlus, nn.SparseSigmoid,
+          nn.Squareplus, nn.HardShrink, nn.QuickGELU, nn.SoftShrink, nn.Softmin, nn.Sparsemax,
+          nn.TanhShrink]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize("name", _JAXS)
 def test_a_name_is_kuais_function_and_jaxs(name):
     assert get(name) is getattr(nn, name) is getattr(jax.nn, name)
     assert inspect.getdoc(getattr(nn, name))
 
 
+@pytest.mark.parametrize("name", _OWN)
+def test_a_name_is_a_function_that_jax_lacks(name):
+    assert get(name) is getattr(nn, name)
+    assert not hasattr(jax.nn, name)
+
+
 def test_every_function_has_a_name():
-    functions = {name for name in vars(nn) if name[0] != "_" and hasattr(jax.nn, name)}
-    assert functions == set(_NAMES)
+    assert {name for name in vars(nn) if name[0] != "_" and hasattr(jax.nn, name)} == set(_JAXS)
+    # A threshold has no default, so that its name alone would tell nothing to compute.
+    assert set(own_names(functions)) == {*_OWN, "threshold"}
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -42,10 +53,10 @@ def test_every_function_has_a_block_that_agrees(block):
 
 
 def test_blocks_cover_the_functions():
-    assert len(BLOCKS) == len(set(_NAMES) - {"swish"})
+    assert len(BLOCKS) == len(set(_FUNCTIONS) - {"hard_swish", "swish"})
 
 
-@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize("name", _FUNCTIONS)
 def test_a_function_is_kept_by_a_name_that_pickles(name):
     stored = kept(getattr(nn, name), "Dense")
     assert isinstance(stored, str)
@@ -117,7 +128,7 @@ def test_integers_are_refused(block):
         block()(jnp.arange(4))
 
 
-@pytest.mark.parametrize("block", [nn.Softmax, nn.LogSoftmax, nn.GLU])
+@pytest.mark.parametrize("block", [nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Sparsemax, nn.GLU])
 def test_an_axis_that_is_not_there_is_an_error(block):
     text = f"{block.__name__}: expected an input with an axis 2, got shape (2, 2); choose another"
     with pytest.raises(ShapeError, match=re.escape(text)):

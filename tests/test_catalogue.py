@@ -18,6 +18,7 @@ from kuai import nn
 from kuai.core.block import Block
 from kuai.testing import check_gradient
 from tests.catalogue import CATALOGUE
+from tests.catalogue_attention import WRAPPERS
 from tests.catalogue_containers import Heads, Stack, product, square
 from tests.entry import Entry, drawn, filled, mode
 
@@ -25,13 +26,17 @@ FLOATS = ("float32", "bfloat16", "float16", "float64")
 NAMES = {entry.name: entry for entry in CATALOGUE}
 # What `eval` of a repr may use: the layers, the functions and initializers they were given.
 NAMESPACE = {**vars(jnp), **vars(kuai.init), **vars(nn), "Heads": Heads, "Stack": Stack,
-             "product": product, "square": square}  # fmt: skip
+             "product": product, "square": square, **WRAPPERS}  # fmt: skip
 ROUNDINGS = 8  # as many roundings of the largest value as a layer may be off
 
 
-@pytest.fixture(params=NAMES)
+def parameter(entry: Entry) -> Any:
+    return pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] if entry.slow else [])
+
+
+@pytest.fixture(params=[parameter(entry) for entry in CATALOGUE])
 def entry(request) -> Entry:
-    return NAMES[request.param]
+    return request.param
 
 
 def wide_if(dtype: Any) -> Any:
@@ -58,7 +63,8 @@ def assert_near(found: Any, expected: Any, roundings: float = ROUNDINGS) -> None
 
 
 def test_every_public_layer_has_an_entry():
-    layers = {value for value in vars(nn).values() if isinstance(value, type)}
+    types = [value for value in vars(nn).values() if isinstance(value, type)]
+    layers = {kind for kind in types if issubclass(kind, Block)}
     assert layers - {type(b) for entry in CATALOGUE for b in entry.make().blocks()} == set()
 
 
@@ -134,7 +140,7 @@ def test_gradient_is_the_finite_difference(entry):
 
 
 def peers() -> list[Any]:
-    return [pytest.param(e, id=e.name) for e in CATALOGUE if e.peer is not None]
+    return [parameter(entry) for entry in CATALOGUE if entry.peer is not None]
 
 
 def lent_to(module: Any, entry: Entry, block: Block) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 from kuai import nn
 from kuai.nn import ops
-from kuai.nn.resizing import _nearest
+from kuai.nn.ops.resizing import _nearest
 from tests import oracles_spatial as oracles
 from tests.peers_spatial import over_channels_first
 from tests.spatial_helpers import assert_all_near, normal, with_gradients, with_torchs_gradients

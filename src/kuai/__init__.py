@@ -18,6 +18,7 @@ from kuai.core.autograd import grad as grad
 from kuai.core.autograd import value_and_grad as value_and_grad
 from kuai.core.binding import functional as functional
 from kuai.core.block import Block as Block
+from kuai.core.capture import capture as capture
 from kuai.core.containers import replicate as replicate
 from kuai.core.extensions import auto_hybridize as auto_hybridize
 from kuai.core.modes import eager as eager
@@ -27,6 +28,7 @@ from kuai.core.modes import train_mode as train_mode
 from kuai.core.parameter import Constant as Constant
 from kuai.core.parameter import Parameter as Parameter
 from kuai.core.parameter import State as State
+from kuai.core.policy import Policy as Policy
 from kuai.hybrid.bounds import bounded as bounded
 from kuai.hybrid.disk import cache as cache
 from kuai.hybrid.function import explain as explain

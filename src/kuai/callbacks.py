@@ -276,7 +276,7 @@ def _jsonable(value: Any) -> Any:
 def _weights(net: Any) -> dict[str, np.ndarray]:
     """A copy of everything that `net.save` would write."""
     return {
-        path: np.array(holder._array)
+        path: np.array(holder.peek())
         for path, holder in walk(net).holders.items()
         if holder.ready and not (isinstance(holder, State) and not holder.persistent)
     }

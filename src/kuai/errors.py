@@ -102,6 +102,10 @@ class MismatchError(HybridizeError):
     """A compiled result differs from what plain Python gives."""
 
 
+class CaptureError(HybridizeError):
+    """An output to capture exists only inside a loop, a branch or a function given to JAX."""
+
+
 class LoopLimitError(KuaiError, RuntimeError):
     """A compiled loop made more trips than it may."""
 

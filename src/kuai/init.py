@@ -35,6 +35,16 @@ def _normal(mean: float, std: float) -> InitFunction:
     )
 
 
+def _orthogonal(scale: float) -> InitFunction:
+    make = initializers.orthogonal(scale)
+
+    def run(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        wide = jnp.float32 if jnp.dtype(dtype).itemsize < 4 else dtype  # no QR in half precision
+        return make(key, shape, wide).astype(dtype)
+
+    return run
+
+
 def _constant(value: float) -> InitFunction:
     return lambda _key, shape, dtype: jnp.full(shape, value, dtype)
 
@@ -46,7 +56,7 @@ _FACTORIES: dict[str, Callable[..., Any]] = {
     "uniform": _uniform,
     "normal": _normal,
     "truncated_normal": initializers.truncated_normal,
-    "orthogonal": initializers.orthogonal,
+    "orthogonal": _orthogonal,
     "glorot_uniform": initializers.glorot_uniform,
     "glorot_normal": initializers.glorot_normal,
     "he_uniform": initializers.he_uniform,

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from kuai.cli.command import log
-from kuai.cli.options import Option, UsageError, text
+from kuai.cli.options import Option, UsageError, text, whole
 from kuai.data import Dataset, load
+from kuai.data import text as load_text
+from kuai.data.sources import TEXT
 from kuai.errors import ArgumentError, DataError
 
-DATA = Option("data", text, '"digits", or a file: .npz (x, y) or .csv', "digits", "DATA")
+DATA = Option("data", text, '"digits", text:FILE, or a .npz (x, y) or .csv', "digits", "DATA")
+CONTEXT = Option("context", whole(1), "characters in an example, of text:FILE", 64, "N")
 PARTS = ("train", "validation", "test")
 TEST_SEED = 0  # not the user's seed: runs that differ in it only are tested on the same examples
 
@@ -36,16 +39,36 @@ class Parts:
         return {name: found for name in PARTS if (found := self.get(name)) is not None}
 
 
-def read(source: str) -> Dataset:
+def read(source: str, context: int = CONTEXT.default, vocabulary: Any = None) -> Dataset:
     """The data set that `--data` names.
+
+    Args:
+        source: what it says.
+        context: characters in an example, of a text.
+        vocabulary: the characters that a net was trained on; None: those of the text.
 
     Raises:
         UsageError: no data set has that name.
     """
     try:
+        if source.startswith(TEXT):
+            return load_text(source.removeprefix(TEXT), context, vocabulary=vocabulary)
         return load(source)
     except ArgumentError as error:
         raise UsageError(f"--data: {error}") from None
+
+
+def read_like(source: str, before: dict[str, Any]) -> Dataset:
+    """The data set that `--data` names, as a run's was read.
+
+    Args:
+        source: what it says.
+        before: what the run's record keeps of its data; empty: there is no run.
+    """
+    vocabulary = before.get("vocabulary")
+    if not isinstance(vocabulary, list):
+        return read(source)
+    return read(source, int(before["shape"][0]), [str(letter) for letter in vocabulary])
 
 
 def part(data: Dataset, *, test: float, validation: float, seed: int) -> Parts:
@@ -84,6 +107,7 @@ def facts(source: str, data: Dataset) -> dict[str, Any]:
         "dtype": str(data.x.dtype),
         "columns": None if data.columns is None else list(data.columns),
         "classes": None if data.classes is None else list(data.classes),
+        "vocabulary": None if data.vocabulary is None else list(data.vocabulary),
         "fingerprint": fingerprint(data),
     }
 

@@ -9,7 +9,7 @@ from kuai.cli import datasets, nets, training
 from kuai.cli.command import Command, Result, log
 from kuai.cli.options import Option, UsageError, choice, whole
 from kuai.cli.settings import Settings
-from kuai.cli.targets import TARGET, Trained, source_of, trained
+from kuai.cli.targets import TARGET, Trained, data_before, source_of, trained
 from kuai.data import Dataset
 
 _DETAILS = """\
@@ -22,7 +22,7 @@ _PART = Option("part", choice(*datasets.PARTS, "all"), "train, validation, test,
 
 def _run(settings: Settings) -> Result:
     source = settings.data or source_of(settings)
-    data = datasets.read(source)
+    data = datasets.read_like(source, data_before(settings))
     found = trained(settings, nets.outputs_for(data))
     if found.run is not None:
         data = datasets.relabel(data, found.classes)

@@ -10,26 +10,21 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from kuai.cli.options import Option, UsageError, share, sizes, text, whole
+from kuai.cli.known import KNOWN as KNOWN
+from kuai.cli.known import SHAPE as SHAPE
+from kuai.cli.options import Option, UsageError, text, whole
 from kuai.cli.settings import Settings
 from kuai.core.block import Block
 from kuai.data import Dataset
 from kuai.errors import FileFormatError
-from kuai.models import mlp
 
-NET = Option("net", text, 'the net: "mlp", or module:factory of your own', "mlp", "NET")
-SHAPE = (
-    Option("hidden", sizes, "units of the mlp's hidden layers", (256, 128), "UNITS"),
-    Option("activation", text, "of the mlp's hidden layers", "relu", "NAME"),
-    Option("dropout", share, "share of the mlp's hidden outputs dropped in training", 0.3, "SHARE"),
-)
-OUTPUTS = Option("outputs", whole(1), "of the mlp, where no run says how many", None, "N")
+NET = Option("net", text, f"the net: {', '.join(KNOWN)}, or module:factory", "mlp", "NET")
+OUTPUTS = Option("outputs", whole(1), "of a known net, where no run says how many", None, "N")
 
 
 @dataclass(frozen=True)
@@ -55,11 +50,15 @@ class Recipe:
         """The net, not initialized."""
         if self.is_code:
             return _from_factory(self.net)
-        return KNOWN[self.net](self.outputs, **self.options)
+        return KNOWN[self.net].make(self.outputs, **self.options)
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
-        """The inputs as this net takes them: a known net of Dense layers computes with floats."""
-        return x if self.is_code or x.dtype.kind == "f" else x.astype(np.float32)
+        """The inputs as this net takes them.
+
+        Raises:
+            DataError: a known net cannot take such inputs.
+        """
+        return x if self.is_code else KNOWN[self.net].inputs(x)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for run.json."""
@@ -74,8 +73,11 @@ def recipe(settings: Settings, outputs: int) -> Recipe:
     """
     if ":" not in settings.net and settings.net not in KNOWN:
         raise UsageError(_unknown(settings.net))
-    options = {} if ":" in settings.net else {o.key: getattr(settings, o.key) for o in SHAPE}
-    return Recipe(settings.net, outputs, options)
+    known = () if ":" in settings.net else KNOWN[settings.net].options
+    foreign = [o.name for o in SHAPE if o not in known and o.key in settings.given]
+    if foreign:
+        raise UsageError(f"--{foreign[0]}: the net {settings.net} has no such option; leave it out")
+    return Recipe(settings.net, outputs, {o.key: getattr(settings, o.key) for o in known})
 
 
 def checked(stored: Recipe) -> Recipe:
@@ -85,10 +87,11 @@ def checked(stored: Recipe) -> Recipe:
         FileFormatError: it is not.
     """
     texts = {key: _option_text(value) for key, value in stored.options.items()}
-    wanted = {} if stored.is_code else {option.key: option for option in SHAPE}
+    known = KNOWN.get(stored.net)
+    wanted = {} if known is None else {option.key: option for option in known.options}
     try:
         options = {key: wanted[key].read(value) for key, value in texts.items()}
-        if (stored.is_code or stored.net in KNOWN) and options.keys() == wanted.keys():
+        if (stored.is_code or known is not None) and options.keys() == wanted.keys():
             return Recipe(stored.net, stored.outputs, options)
     except (KeyError, ValueError):
         pass
@@ -102,13 +105,6 @@ def _option_text(value: Any) -> str:
 def outputs_for(data: Dataset) -> int:
     """How many outputs a net needs for these targets."""
     return len(data.classes) if data.classes is not None else data.y.shape[-1]
-
-
-def _mlp(outputs: int, hidden: Any, activation: str, dropout: float) -> Block:
-    return mlp(tuple(hidden), outputs, activation=activation, dropout=dropout)
-
-
-KNOWN: dict[str, Callable[..., Block]] = {"mlp": _mlp}
 
 
 def _unknown(name: str) -> str:

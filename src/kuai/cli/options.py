@@ -102,6 +102,14 @@ def positive(value: str) -> float:
     return number
 
 
+def nonnegative(value: str) -> float:
+    """A finite number from 0 up."""
+    number = _number(float, value, wanted := "a number from 0 up")
+    if not 0 <= number < float("inf"):
+        raise ValueError(wanted)
+    return number
+
+
 def sizes(value: str) -> tuple[int, ...]:
     """Whole numbers from 1 with commas between: "256,128"."""
     wanted = "whole numbers from 1 with commas between, such as 256,128"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kuai.cli import writing
 from kuai.cli.command import Result, log
 from kuai.cli.progress import plain
 from kuai.cli.runs import CURVE, METRICS, PICTURE, REPORT, WEIGHTS
@@ -47,10 +48,24 @@ def write(session: Session, found: Scores, seconds: float) -> Result:
         log.warning("%s is not drawn: %s", CURVE, error)
     _report(session, records, found, summary)
     results = {"epochs": len(records), "seconds": round(seconds, 3), "scores": found}
+    sample = _sample(session)
+    if sample is not None:
+        results["sample"] = sample
     run.write(status="finished", results=results)
     paths = [str(run.path(name)) for name in files]
     lines = [_told(session, found), f"{len(records)} epochs, {seconds:.1f} s of training", *paths]
+    if sample is not None:
+        lines.append(f"a sample of what it writes:\n{sample}")
     return Result("\n".join(lines), {"out": str(run.folder), **results, "files": paths})
+
+
+def _sample(session: Session) -> str | None:
+    """What a net that was trained on text writes behind the first line of it."""
+    vocabulary = session.data.vocabulary
+    if vocabulary is None or not writing.can_write(session.net):
+        return None
+    start = writing.opening(session.data.x[0], vocabulary)
+    return writing.write(session.net, vocabulary, start, seed=session.settings.seed)
 
 
 def _report(session: Session, records: Any, found: Scores, summary: Summary) -> None:
@@ -75,7 +90,7 @@ def _report(session: Session, records: Any, found: Scores, summary: Summary) -> 
 def _confusion(session: Session) -> np.ndarray | None:
     """How often each class of the test part was taken for each, rows being the truth."""
     arrays = session.arrays("test")
-    if session.data.classes is None or arrays is None:
+    if session.data.classes is None or arrays is None or session.data.y.ndim > 1:
         return None
     x, labels = arrays
     outputs = session.trainer.predict(x, batch_size=session.settings.batch_size)

@@ -32,6 +32,8 @@ def _run(settings: Settings) -> Result:
     out = _destination(settings)
     name, x, columns, outputs = _inputs(settings)
     found = trained(settings, outputs)
+    if found.vocabulary is not None:
+        raise UsageError(f"{settings.target}: a net for text; kuai generate lets it write")
     x = datasets.in_order(name, x, columns, found.columns)
     table = _columns(found, _outputs(found, x, settings.batch_size))
     if out is None:

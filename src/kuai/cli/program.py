@@ -12,13 +12,20 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from kuai.cli import cache, evaluate, predict, show, train, version
+from kuai.cli import cache, evaluate, generate, predict, show, train, version
 from kuai.cli.command import COMMON, Command, Result
 from kuai.cli.options import Option, UsageError
 from kuai.cli.settings import Settings, gather
 from kuai.errors import KuaiError
 
-COMMANDS = (train.COMMAND, evaluate.COMMAND, predict.COMMAND, show.COMMAND, version.COMMAND)
+COMMANDS = (
+    train.COMMAND,
+    evaluate.COMMAND,
+    predict.COMMAND,
+    generate.COMMAND,
+    show.COMMAND,
+    version.COMMAND,
+)
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _EPILOG = """\

@@ -16,6 +16,7 @@ from kuai.cli.settings import Settings
 from kuai.cli.targets import trusted
 from kuai.core.block import Block
 from kuai.data import Dataset
+from kuai.data.sources import TEXT
 from kuai.errors import DataError
 from kuai.train.trainer import Trainer
 
@@ -78,7 +79,7 @@ def prepare(settings: Settings, run: Run, recipe: Recipe | None = None) -> Sessi
         run: where it will be kept.
         recipe: of the net; default what the settings say.
     """
-    data = datasets.read(settings.data)
+    data = datasets.read(settings.data, settings.context)
     recipe = recipe or nets.recipe(settings, nets.outputs_for(data))
     parts = datasets.part(data, **_split(settings))
     net = _initialized(recipe, parts, settings.seed)
@@ -92,7 +93,7 @@ def _split(settings: Settings) -> dict[str, Any]:
 
 def default_out(settings: Settings) -> str:
     """runs/ and the name of the data."""
-    return f"runs/{Path(settings.data).stem}"
+    return f"runs/{Path(settings.data.removeprefix(TEXT)).stem}"
 
 
 def _initialized(recipe: Recipe, parts: Parts, seed: int) -> Block:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,16 +38,23 @@ class Trained:
     @property
     def classes(self) -> list[str] | None:
         """The names of its outputs, if it was trained on classes."""
-        data = self.run.record.get("data", {}) if self.run else {}
-        classes = data.get("classes") if isinstance(data, dict) else None
-        return None if classes is None else list(map(str, classes))
+        return self._names("classes")
 
     @property
     def columns(self) -> tuple[str, ...] | None:
         """The names of its inputs, if it was trained on a table that has them."""
+        names = self._names("columns")
+        return None if names is None else tuple(names)
+
+    @property
+    def vocabulary(self) -> list[str] | None:
+        """What its tokens stand for, if it was trained on text."""
+        return self._names("vocabulary")
+
+    def _names(self, key: str) -> list[str] | None:
         data = self.run.record.get("data", {}) if self.run else {}
-        columns = data.get("columns") if isinstance(data, dict) else None
-        return tuple(map(str, columns)) if isinstance(columns, list) else None
+        names = data.get(key) if isinstance(data, dict) else None
+        return list(map(str, names)) if isinstance(names, list) else None
 
     def sample(self) -> np.ndarray | None:
         """One input of the shape that it was trained on."""
@@ -96,18 +104,25 @@ def trained(settings: Settings, outputs: int | None) -> Trained:
     return Trained(settings.target, recipe.build().load(weights), recipe, run)
 
 
+def data_before(settings: Settings) -> dict[str, Any]:
+    """What the target's run keeps of the data that it was trained on; empty where no run says."""
+    path = existing(settings.target)
+    folder = path if path.is_dir() else path.parent
+    if not path.is_dir() and not (folder / RECORD).is_file():
+        return {}
+    data = Run.open(folder).record.get("data")
+    return data if isinstance(data, dict) else {}
+
+
 def source_of(settings: Settings) -> str:
     """The data that the target's run was trained on, as it was named then.
 
     Raises:
         UsageError: no run says.
     """
-    path = existing(settings.target)
-    folder = path if path.is_dir() else path.parent
-    if path.is_dir() or (folder / RECORD).is_file():
-        data = Run.open(folder).record.get("data")
-        if isinstance(data, dict) and isinstance(data.get("source"), str):
-            return str(data["source"])
+    source = data_before(settings).get("source")
+    if isinstance(source, str):
+        return source
     raise UsageError(f"{settings.target}: no run says what it was trained on; give --data")
 
 

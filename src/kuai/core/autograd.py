@@ -19,7 +19,7 @@ from kuai.core.modes import transform_mode
 from kuai.core.parameter import Holder
 from kuai.core.pullback import vjp as vjp
 from kuai.core.signature import Template, split
-from kuai.core.targets import Targets, blocks_in
+from kuai.core.targets import Targets, blocks_in, by_path
 from kuai.errors import ArgumentError, DtypeError, ShapeError
 
 
@@ -71,7 +71,8 @@ def value_and_grad(
     @functools.wraps(function, updated=())
     def transformed(*args: Any, **kwargs: Any) -> Any:
         with transform_mode():
-            return compiling(*args, **kwargs)
+            value, gradients = compiling(*args, **kwargs)
+        return value, by_path(gradients)
 
     transformed._kuai_automatic = compiling  # type: ignore[attr-defined]  # for kuai.explain
     return transformed

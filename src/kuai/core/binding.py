@@ -54,6 +54,10 @@ def bound_call(
 class _KeyCount:
     """Stands among what was written for the count of random keys, where a loop decides it."""
 
+    anew = False
+    row = None
+    rows = ()
+
 
 KEY_COUNT: Any = _KeyCount()
 

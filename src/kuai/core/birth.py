@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kuai import init as initializers
+from kuai.core.follows import Follows
 from kuai.core.parameter import Holder
 from kuai.errors import ArgumentError, DtypeError, ShapeError
 
@@ -39,6 +40,17 @@ class Birth(NamedTuple):
 
 def values_of(births: list[Birth]) -> list[jax.Array]:
     """The initial values, equal (initializer, shape, dtype) made together."""
+    first = [birth for birth in births if not isinstance(birth.init, Follows)]
+    made = dict(zip([birth.holder for birth in first], _independent(first), strict=True))
+    for birth in births:
+        if isinstance(birth.init, Follows):
+            source = birth.init.source
+            value = made[source] if source in made else source.concrete()
+            made[birth.holder] = birth.init.value(value, birth.holder.dtype)
+    return [made[birth.holder] for birth in births]
+
+
+def _independent(births: list[Birth]) -> list[jax.Array]:
     if not births:
         return []
     groups: dict[Any, list[int]] = {}

@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Self
 from kuai.core import calling, extensions, initialize, pullback, weights
 from kuai.core.context import epoch
 from kuai.core.hooks import Hook
-from kuai.core.listing import Tree
 from kuai.core.modes import Mode
 from kuai.core.parameter import Holder
 from kuai.core.representation import print_lines, represent
+from kuai.core.settings import Settings
 from kuai.core.tree import here, members
 from kuai.errors import (
     ArgumentError,
@@ -26,7 +26,7 @@ from kuai.errors import (
 )
 
 
-class Block(Tree):
+class Block(Settings):
     """A layer, a group of layers, or a whole model.
 
     Subclass it, put blocks, parameters, arrays, and lists, tuples and dicts of them on `self`, and
@@ -54,6 +54,7 @@ class Block(Tree):
     """
 
     _kuai_is_operator: ClassVar[bool]
+    _kuai_keeps_dtype: ClassVar[bool] = False  # whether a policy leaves its numbers as they come
 
     def __init__(self) -> None:
         super().__init__()
@@ -202,13 +203,15 @@ class Block(Tree):
         initialize.initialize(self, seed=seed, init=init, sample=sample, force=force)
         return self
 
-    def save(self, path: Any) -> None:
+    def save(self, path: Any, *, select: Any = None) -> None:
         """Save every parameter, constant and persistent state as safetensors, durably.
 
         Args:
             path: of the file; it is replaced whole or not at all.
+            select: which of them, as in `named_holders`; default all.
 
         Raises:
+            ArgumentError: the selection selects nothing.
             DeferredInitError: values have not been made yet.
             FileAccessError: the folder is missing or cannot be written.
 
@@ -220,25 +223,27 @@ class Block(Tree):
             ...     nn.Dense(2).load(os.path.join(folder, "net.safetensors")).weight.shape
             (3, 2)
         """
-        weights.save(self, path)
+        weights.save(self, path, select)
 
-    def load(self, path: Any, *, strict: bool = True) -> Self:
+    def load(self, path: Any, *, strict: bool = True, select: Any = None) -> Self:
         """Load what `save` wrote; shapes that are not known yet are settled by the file.
 
         Args:
             path: of the file.
             strict: whether every name must be in both the file and the block; default True.
+            select: which parameters and states, as in `named_holders`; default all.
 
         Returns:
             This block.
 
         Raises:
+            ArgumentError: the selection selects nothing.
             CheckpointError: names or shapes do not fit; all of them are listed, nothing has
                 changed.
             FileFormatError: the file is damaged or of another format.
             FileAccessError: it is missing or cannot be read.
         """
-        weights.load(self, path, strict=strict)
+        weights.load(self, path, strict=strict, select=select)
         return self
 
     def vjp(self, *inputs: Any, **keywords: Any) -> tuple[Any, Callable[..., Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,9 +14,12 @@ from kuai.core.context import context, entered, epoch, following
 from kuai.core.hooks import changed_inputs, changed_output
 from kuai.core.modes import pinned_mode
 from kuai.core.operator import run_operator
-from kuai.core.parameter import Holder
-from kuai.core.tree import here, members, path_of
-from kuai.errors import ArgumentError, BlockNotReadyError, RegistrationError
+from kuai.core.policy import cast
+from kuai.core.remat import run_again
+from kuai.core.reparametrized import run_reparametrized
+from kuai.core.settling import settle
+from kuai.core.tree import here
+from kuai.errors import BlockNotReadyError
 
 
 def uncompiled(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -54,7 +56,7 @@ def run(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     if context.visited is not None and not internals.temporary:
         context.visited[id(block)] = block
     mode = nullcontext() if internals.mode == "auto" else pinned_mode(internals.mode)
-    with entered(stack=(*context.stack, block)), mode:
+    with entered(stack=(*context.stack, block), compute_dtype=_compute_dtype(block)), mode:
         try:
             return _forward_with_hooks(block, inputs, keywords)
         except Exception as error:
@@ -62,48 +64,49 @@ def run(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
             raise
 
 
+def _compute_dtype(block: Any) -> str | None:
+    """The dtype that a policy lets a block compute in: its own, or that of the block around it."""
+    if block._kuai_keeps_dtype:
+        return None
+    policy = block._kuai.policy
+    return context.compute_dtype if policy is None else policy.compute_dtype
+
+
 def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
     internals = block._kuai
+    if context.compute_dtype is not None:
+        inputs, keywords = cast((inputs, keywords), context.compute_dtype)
     if internals.before:
         inputs = changed_inputs(internals.before, block, inputs)
     if internals.ready_at != epoch.value:
-        _settle(block, inputs, keywords)
-    if block._kuai_is_operator:
-        output = run_operator(block, inputs, keywords)
-    else:
-        output = following(block.forward)(*inputs, **keywords)
+        settle(block, inputs, keywords)
+    output = _computed(block, inputs, keywords)
     if internals.after:
         output = changed_output(internals.after, block, inputs, output)
+    if internals.policy is not None and internals.policy.output_dtype is not None:
+        output = cast(output, internals.policy.output_dtype)
     if context.outputs is not None and (context.trace is None or not context.trace.depth):
         context.outputs.append((here(), output))
+    if context.captures is not None:
+        context.captures.add(block, output)
     return output
 
 
-def _settle(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-    own = [item for _, item in members(block) if isinstance(item, Holder) and not item.ready]
-    if own and block._kuai.temporary and path_of(context.stack[0], block) is None:
-        raise RegistrationError(
-            f"{type(block).__name__} is made and called inside a forward and stands on no block: "
-            "it would have other parameters on every call; make it in __init__"
-        )
-    if any(not holder.settled for holder in own):
-        _check_arguments(block, inputs, keywords)
-        block.infer_shapes(*inputs, **keywords)
-    if own:
-        initialize.settle_here(block, [holder for holder in own if holder.settled])
-    elif not context.inferring:
-        block._kuai.ready_at = epoch.value
+def _computed(block: Any, inputs: Any, keywords: Any) -> Any:
+    """What forward returns, run as the block was told to."""
+    internals = block._kuai
+    if internals.remat is not None:
+        given = inputs, keywords
+        return run_again(block, internals.remat, lambda: _forward(block, *given), given)
+    return _forward(block, inputs, keywords)
 
 
-def _check_arguments(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-    signature = inspect.signature(block.forward)
-    try:
-        signature.bind(*inputs, **keywords)
-    except TypeError as error:
-        raise ArgumentError(
-            f"{here()}: expected the arguments forward{signature}, got {len(inputs)} inputs "
-            f"and the keywords {list(keywords)}: {error}"
-        ) from None
+def _forward(block: Any, inputs: Any, keywords: Any) -> Any:
+    if block._kuai.derived:
+        return run_reparametrized(block, inputs, keywords)
+    if block._kuai_is_operator:
+        return run_operator(block, inputs, keywords)
+    return following(block.forward)(*inputs, **keywords)
 
 
 def _to_jax(leaf: Any) -> Any:

@@ -11,6 +11,7 @@ from kuai.core.block import Block
 from kuai.core.context import following
 from kuai.core.lists import BlockDict as BlockDict
 from kuai.core.lists import BlockList as BlockList
+from kuai.core.repeat import Repeat as Repeat
 from kuai.core.replicate import replicate as replicate
 from kuai.core.sequential import Sequential as Sequential
 from kuai.core.steps import Identity as Identity

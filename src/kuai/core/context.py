@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
+from jax.extend.core import get_opaque_trace_state
+
 from kuai.errors import HybridizeError
 
 if TYPE_CHECKING:
-    import jax
-
     from kuai.core.parameter import Holder
     from kuai.core.tree import Node
 
@@ -67,13 +69,16 @@ class DryRun:
 class Scope:
     """Values bound to holders while a function of arrays is traced.
 
+    Where a `Stack` is bound, its rows read as pieces of it. A row that is bound or written by
+    itself stands before the stack that is bound in the same scope or further out.
+
     Args:
         values: holder → array bound at entry.
         missing: asked for a holder that is not bound here. Without it the enclosing scope answers,
             and at last the holder's own array.
     """
 
-    __slots__ = ("dry_run", "missing", "parent", "values", "written")
+    __slots__ = ("_given", "_pieces", "dry_run", "missing", "parent", "values", "written")
 
     def __init__(
         self,
@@ -82,37 +87,103 @@ class Scope:
     ) -> None:
         self.values = values
         self.written: dict[Holder, None] = {}
+        self._given = frozenset(values)
+        self._pieces: dict[Holder, tuple[Any, Any, Any]] = {}
         self.missing = missing
         self.parent: Scope | None = None
         self.dry_run: DryRun | None = None
 
     def read(self, holder: Holder) -> jax.Array:
+        apart = self.apart(holder) if holder.rows else []
         scope: Scope | None = self
         while scope is not None:
-            value = scope.values.get(holder)
+            value = scope._value(holder)
+            if value is None and scope.missing is not None and not holder.anew:
+                value = scope.missing(holder)
             if value is not None:
-                return value
-            if scope.missing is not None and not holder.anew:
-                return scope.missing(holder)
+                return self._with_rows(holder, value, apart)
             scope = scope.parent
-        return holder.concrete()
+        return self._with_rows(holder, holder.concrete(), apart)
 
     def write(self, holder: Holder, value: jax.Array) -> None:
+        self._forget(holder.rows)
         self.values[holder] = value
         self.written[holder] = None
 
     def writes(self) -> dict[Holder, jax.Array]:
-        """Every holder that was written here, with its last value."""
-        return {holder: self.values[holder] for holder in self.written}
+        """Every holder that was written here, with its last value; rows as their stack."""
+        homes = dict.fromkeys(map(self._home, self.written))
+        return {holder: self.read(holder) for holder in homes}
+
+    def apart(self, stack: Holder) -> list[int]:
+        """The rows of a stack that stand before it: those bound or written by themselves."""
+        found: dict[int, None] = {}
+        scope: Scope | None = self
+        while scope is not None:
+            found |= {i: None for i, row in enumerate(stack.rows) if scope._binds(row)}
+            if scope._holds(stack):
+                break
+            scope = scope.parent
+        return list(found)
+
+    # ---- rows and stacks
+
+    def _value(self, holder: Holder) -> jax.Array | None:
+        value = self.values.get(holder)
+        if value is None and holder.row is not None:
+            stack, index = holder.row
+            whole = self._value(stack)
+            return None if whole is None else self._piece(stack, whole, index)
+        return value
+
+    def _piece(self, stack: Holder, whole: jax.Array, index: int) -> jax.Array:
+        """A row. They are taken apart together, so that their gradients come together at once.
+
+        And anew in each function that JAX traces by itself: its arrays must not leave it.
+        """
+        level = get_opaque_trace_state()
+        known = self._pieces.get(stack)
+        if known is None or known[0] is not whole or known[1] != level:
+            known = self._pieces[stack] = whole, level, jax.lax.unstack(whole)
+        piece: jax.Array = known[2][index]
+        return piece
+
+    def _with_rows(self, stack: Holder, value: jax.Array, apart: list[int]) -> jax.Array:
+        if len(apart) == len(stack.rows) > 0:
+            return jnp.stack([self.read(row) for row in stack.rows])
+        for index in apart:
+            value = value.at[index].set(self.read(stack.rows[index]))
+        return value
+
+    def _binds(self, holder: Holder) -> bool:
+        """Whether a holder, or a row of it, is bound or was written here."""
+        return holder in self.values or any(map(self._binds, holder.rows))
+
+    def _holds(self, holder: Holder) -> bool:
+        """Whether a holder, or the stack that it is a row of, is bound here."""
+        return holder in self.values or (holder.row is not None and self._holds(holder.row[0]))
+
+    def _home(self, holder: Holder) -> Holder:
+        """What is written where a holder is: its stack, unless the holder itself was bound."""
+        while holder.row is not None and holder not in self._given:
+            holder = holder.row[0]
+        return holder
+
+    def _forget(self, rows: tuple[Holder, ...]) -> None:
+        for row in rows:
+            self._forget(row.rows)
+            self.values.pop(row, None)
+            self.written.pop(row, None)
 
 
-TRAINING, FORCED, SCOPED, INLINE = 1, 2, 4, 8
+TRAINING, FORCED, SCOPED, INLINE, CASTING = 1, 2, 4, 8, 16
 
 
 class Context(threading.local):
     """The state of this thread. Class attributes are the defaults of a new thread.
 
-    `flags` sums up `training`, `forced`, `scope` and `inline`, for the hot path to read at once.
+    `flags` sums up `training`, `forced`, `scope`, `inline` and `compute_dtype`, for the hot path to
+    read at once.
     """
 
     flags: int = 0
@@ -124,6 +195,9 @@ class Context(threading.local):
     inferring: bool = False
     visited: dict[int, Node] | None = None  # every block that a compiling trace has called
     outputs: list[tuple[str, Any]] | None = None  # (place, output) of blocks, where they are wanted
+    derived: Any = None  # (block, its reparametrized arrays) while its forward runs
+    captures: Any = None  # what `kuai.capture` gathers; `capture.Captures`
+    compute_dtype: str | None = None  # of the policy that is in force
     trace: Any = None  # what a compiling trace records; `hybrid.trace.Trace`
     stack: tuple[Node, ...] = ()
 
@@ -146,6 +220,7 @@ def entered(**values: Any) -> Iterator[None]:
         + FORCED * context.forced
         + SCOPED * (context.scope is not None)
         + INLINE * context.inline
+        + CASTING * (context.compute_dtype is not None)
     )
     try:
         yield

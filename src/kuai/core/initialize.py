@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from kuai import init as initializers
 from kuai.core import extensions
+from kuai.core.arrange import gather, release
 from kuai.core.binding import Unbound
 from kuai.core.birth import Birth, values_of
 from kuai.core.context import DryRun, Scope, context, entered, following, scoped
@@ -206,6 +207,15 @@ def ready(roots: list[Node], function: Callable[..., Any], args: Any, kwargs: An
     """Make the values that a transform of `function` will need, as far as they can be foreseen."""
     make = make_ready if context.scope is None else make_ready_inside
     make(roots, function, args, kwargs)
+    if context.scope is None:
+        place = gather if _compiles(roots, function) else release
+        place(roots)
+
+
+def _compiles(roots: Iterable[Any], function: Any) -> bool:
+    """Whether a transform in plain Python will meet compiled programs."""
+    blocks = (block for root in roots for block in walk(root).blocks.values())
+    return hasattr(function, "_kuai_compiled") or any(b.hybridized for b in blocks)  # type: ignore[attr-defined]  # Blocks
 
 
 def retried(roots: list[Node], attempt: Callable[[], Any]) -> Any:

@@ -30,6 +30,12 @@ class Internals:
         ready_at: the epoch at which its parameters were seen to have values.
         temporary: whether it was made while a forward runs.
         born: the dry run in which it was made.
+        stacks: of a `Repeat`, the stacks of its layers' arrays.
+        gathered_at: the epoch at which these were seen to be right.
+        captures: selection → the transform that captures it.
+        policy: the dtypes of the tree below; a `policy.Policy`.
+        derived: name of a parameter → names of the blocks beside it that its value goes through.
+        remat: what is kept on the way there, where forward runs again on the way back.
     """
 
     __slots__ = (
@@ -38,12 +44,18 @@ class Internals:
         "before",
         "born",
         "building",
+        "captures",
         "compiled",
+        "derived",
+        "gathered_at",
         "hybrid",
         "mode",
+        "policy",
         "ready_at",
+        "remat",
         "slots",
         "sources",
+        "stacks",
         "temporary",
     )
 
@@ -60,10 +72,17 @@ class Internals:
         self.ready_at = -1
         self.temporary = bool(context.stack)
         self.born = id(current_dry_run())
+        self.stacks: list[Any] = []
+        self.gathered_at = -1
+        self.captures: dict[Any, Callable[..., Any]] = {}
+        self.derived: dict[str, tuple[str, ...]] = {}
+        self.remat: Any = None
+        self.policy: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("mode", "before", "after", "hybrid", "arguments")
-        return {"slots": dict(self.slots), **{name: getattr(self, name) for name in kept}}
+        kept = ("mode", "before", "after", "hybrid", "arguments", "remat", "policy")
+        copied = {"slots": dict(self.slots), "derived": dict(self.derived)}
+        return {**copied, **{name: getattr(self, name) for name in kept}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]  # the defaults, then what was kept

@@ -71,6 +71,7 @@ class _Operator:
             "stack": context.stack,
             "training": context.training,
             "forced": context.forced,
+            "compute_dtype": context.compute_dtype,
             "inline": True,
         }
         self._trace = None if context.trace is None else context.trace.fresh()

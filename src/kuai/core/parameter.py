@@ -2,11 +2,12 @@
 
 A holder has an identity of its own, independent of the paths under which it is registered: tying is
 registering one holder twice. Reading an attribute gives the array; the holder is
-`block.params.NAME`.
+`block.params.NAME`. Its array may be a row of a `Stack`, where equal layers keep theirs together.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from kuai import init as initializers
 from kuai.core.context import context, epoch
+from kuai.core.follows import Follows
 from kuai.errors import ArgumentError, DeferredInitError, DtypeError, ShapeError, TransformError
 
 Shape = tuple[int | None, ...]
@@ -45,10 +47,12 @@ class Holder:
         "birth",
         "chosen_init",
         "made",
+        "row",
     )
 
     trainable = False
     anew = False  # whether it starts from `concrete()` in every trace
+    rows: tuple[Holder, ...] = ()  # of a `Stack`
     default_init: Any = "zeros"
 
     def __init__(
@@ -65,6 +69,7 @@ class Holder:
         self.birth: tuple[int, str] | None = None  # (seed, path) fixed by Block.initialize
         self.chosen_init: initializers.InitFunction | None = None  # by Block.initialize(init=)
         self._array: jax.Array | None = None
+        self.row: tuple[Any, int] | None = None  # (stack, index), where its array stands there
         if value is not None:
             if shape is not None:
                 raise ArgumentError(
@@ -117,7 +122,7 @@ class Holder:
     @property
     def ready(self) -> bool:
         """Whether the values have been made."""
-        return self._array is not None
+        return self._array is not None or self.row is not None
 
     @property
     def array(self) -> jax.Array:
@@ -139,10 +144,19 @@ class Holder:
 
     def concrete(self) -> jax.Array:
         """The stored array, whatever is bound in this thread."""
-        if self._array is None:
-            raise DeferredInitError(self._unknown())
+        array = self.peek()
         self._lent = True
-        return self._array
+        return array
+
+    def peek(self) -> jax.Array:
+        """The stored array, for a reader that keeps no reference to it."""
+        for _ in range(2):  # another thread may move it between the two places
+            if self._array is not None:
+                return self._array
+            if self.row is not None:
+                stack, index = self.row
+                return row_of(stack.peek(), np.int32(index))
+        raise DeferredInitError(self._unknown())
 
     def write(self, value: Any) -> None:
         """Set the value; shape and dtype are checked.
@@ -171,10 +185,10 @@ class Holder:
             array: of this shape and dtype.
             lent: whether somebody else may have it, so that its buffer must not be donated.
         """
-        if self._array is None:
+        moved = self._array is None
+        self._array, self.row, self._lent = array, None, lent
+        if moved:
             epoch.bump()
-        self._array = array
-        self._lent = lent
 
     def lend(self) -> jax.Array | None:
         """The stored array, for a program that will donate its buffer; None if someone reads it.
@@ -186,7 +200,7 @@ class Holder:
 
     def clear(self) -> None:
         """Forget the values, keeping the shape; the next call makes them anew."""
-        self._array = None
+        self._array = self.row = None
         epoch.bump()
 
     def bear(self, seed: int, path: str, init: initializers.InitFunction | None) -> None:
@@ -218,8 +232,8 @@ class Holder:
     def cast(self, dtype: Any) -> None:
         """Change the dtype, and the values with it."""
         epoch.guard()
-        if self._array is not None:
-            self._array = self._array.astype(dtype)
+        if self.ready:
+            self._array, self.row = self.peek().astype(dtype), None
         self._dtype = jnp.dtype(dtype)
         epoch.bump()
 
@@ -251,6 +265,8 @@ class Holder:
         new = type(self).__new__(type(self))
         memo[id(self)] = new
         new.__setstate__(self.__getstate__())
+        if isinstance(self._init, Follows):
+            new._init = copy.deepcopy(self._init, memo)
         self._lent = True
         return new
 
@@ -258,7 +274,8 @@ class Holder:
         names = [
             s for c in type(self).__mro__ for s in getattr(c, "__slots__", ()) if s[:2] != "__"
         ]
-        return {name: getattr(self, name) for name in names}
+        own = self.peek() if self.row is not None else self._array
+        return {**{name: getattr(self, name) for name in names}, "_array": own, "row": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -359,6 +376,12 @@ class State(Holder):
         if value.shape != self._shape or value.dtype != self._dtype:
             self._shape, self._dtype = value.shape, value.dtype
             epoch.bump()
+
+
+@jax.jit
+def row_of(stack: jax.Array, index: Any) -> jax.Array:
+    """One row of a stack, by one program for all rows."""
+    return jax.lax.dynamic_index_in_dim(stack, index, 0, keepdims=False)
 
 
 def _as_array(value: Any, dtype: Any, where: str) -> jax.Array:

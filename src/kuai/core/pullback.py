@@ -16,6 +16,7 @@ from kuai.core.context import context
 from kuai.core.initialize import ready, retried
 from kuai.core.modes import transform_mode
 from kuai.core.parameter import Holder
+from kuai.core.stack import Arrays, apart, bindings, read
 from kuai.core.targets import trainable
 from kuai.errors import ArgumentError, ShapeError, TransformError
 
@@ -42,16 +43,14 @@ def _pullback(block: Any, *inputs: Any, **keywords: Any) -> tuple[Any, Any]:
     leaves, rebuild = _arrays(inputs)
     written: list[Holder] = []
 
-    def run(values: dict[str, jax.Array], leaves: list[Any]) -> Any:
-        params = trainable(block)
-        bound: dict[Holder, jax.Array] = {params[path]: value for path, value in values.items()}
+    def run(values: Arrays, leaves: list[Any]) -> Any:
+        bound = bindings(trainable(block), values)
         output, writes = bound_call(lambda: block(*rebuild(leaves), **keywords), bound)
         written[:] = writes
         return jax.tree.map(_differentiable, output), list(writes.values())
 
     def attempt() -> Any:
-        values = {path: holder.read() for path, holder in trainable(block).items()}
-        return jax.vjp(run, values, leaves, has_aux=True)
+        return jax.vjp(run, read(trainable(block)), leaves, has_aux=True)
 
     output, pullback, writes = retried([block], attempt)
     commit(dict(zip(written, writes, strict=True)))
@@ -88,7 +87,7 @@ def _backward(name: str, pullback: Any, specs: Any, inputs: Any, gradient: Any) 
     """Gradients (parameters by path, then each input; None where there is none)."""
     params, by_array = pullback(_cotangent(name, specs, gradient))
     gradients = iter(by_array)
-    return params, *jax.tree.map(lambda leaf: _next_for(leaf, gradients), inputs)
+    return apart(params), *jax.tree.map(lambda leaf: _next_for(leaf, gradients), inputs)
 
 
 def _next_for(leaf: Any, gradients: Any) -> Any:

@@ -29,7 +29,8 @@ from kuai.core.changes import current_dry_run
 from kuai.core.context import context, epoch
 from kuai.core.internals import BlockMeta, Internals
 from kuai.core.parameter import ARRAY_TYPES, Constant, Holder, State
-from kuai.core.stored import holds_arrays, resolve, written
+from kuai.core.reparametrized import derived_value, follow_instead, underlying_value
+from kuai.core.stored import holds_arrays, only_writes, resolve, written
 from kuai.core.tree import Node, here, walk
 from kuai.core.watched import WatchedDict, WatchedList, WatchedSet, wrap
 from kuai.errors import (
@@ -59,6 +60,8 @@ class Attributes(Node, metaclass=BlockMeta):
         slots = self.__dict__["_kuai"].slots
         if name in slots:
             try:
+                if name in self._kuai.derived and isinstance(slots[name], Holder):
+                    return derived_value(self, name)
                 return resolve(slots[name])
             except DeferredInitError as error:
                 raise DeferredInitError(f"{type(self).__name__}.{name}: {error}") from None
@@ -70,6 +73,8 @@ class Attributes(Node, metaclass=BlockMeta):
 
     def __setattr__(self, name: str, value: Any) -> None:
         stored = self._kuai.slots.get(name)
+        if name in self._kuai.derived and only_writes(stored, value):
+            value = underlying_value(self, name, value)
         if stored is not None and _assigned(self, name, stored, value):
             return
         if has_setter(self, name):
@@ -80,6 +85,8 @@ class Attributes(Node, metaclass=BlockMeta):
             _keep_transient(self, name, value)
         else:
             _register(self, name, value)
+            if name in self._kuai.derived and isinstance(value, Holder):
+                follow_instead(self, name, stored, value)
 
     def __delattr__(self, name: str) -> None:
         epoch.guard()
@@ -100,7 +107,10 @@ class Attributes(Node, metaclass=BlockMeta):
 
     def _kuai_settings(self) -> tuple[Any, ...]:
         internals = self._kuai
-        return internals.mode, *internals.before, None, *internals.after, type(self)._kuai_version
+        hooks = (*internals.before, None, *internals.after)
+        policy = None if internals.policy is None else internals.policy.key
+        how = internals.remat, policy, *internals.derived.items()
+        return internals.mode, *how, *hooks, type(self)._kuai_version
 
     def _kuai_finish(self) -> None:
         """Register what `__init__` left in `__dict__` past `__setattr__`, and check its lists."""

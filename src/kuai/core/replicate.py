@@ -41,10 +41,10 @@ def replicate(block: Any, n: Any, *, share: bool = False) -> Sequential:
         )
     if share:
         return Sequential(*[pattern] * n)
-    return Sequential(*[_fresh(pattern) for _ in range(n)])
+    return Sequential(*[fresh(pattern) for _ in range(n)])
 
 
-def _fresh(block: Block) -> Block:
+def fresh(block: Block) -> Block:
     """A copy whose made values will be made anew."""
     twin = copy.deepcopy(block)
     for holder in walk(twin).holders.values():

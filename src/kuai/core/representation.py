@@ -9,6 +9,7 @@ from typing import Any
 
 from kuai.core.admission import raw_items
 from kuai.core.parameter import Holder
+from kuai.core.reparametrized import transforms
 from kuai.core.tree import Node
 
 WIDTH = 88
@@ -45,7 +46,7 @@ def represent(block: Any) -> str:
     _progress.open.append(id(block))
     try:
         own = getattr(block, "_kuai_parts", None)
-        return laid_out(name, own() if own else parts(block))
+        return _wrapped(block, laid_out(name, own() if own else parts(block)))
     finally:
         _progress.open.pop()
 
@@ -57,6 +58,18 @@ def laid_out(name: str, items: list[str]) -> str:
         return line
     lines = [f"{_INDENT}{item},".replace("\n", f"\n{_INDENT}") for item in items]
     return "\n".join([f"{name}(", *lines, ")"])
+
+
+def _wrapped(block: Any, text: str) -> str:
+    """The text of a block in the calls that set reparametrizations on it."""
+    for name in block._kuai.derived:
+        for transform in transforms(block, name):
+            own = getattr(transform, "_kuai_wrapped", None)
+            call, options = (
+                own(block, name) if own else ("parametrize", [repr(name), repr(transform)])
+            )
+            text = laid_out(call, [text, *options])
+    return text
 
 
 def print_lines(printer: Any, text: str) -> None:
@@ -83,12 +96,18 @@ def with_counts(texts: list[str]) -> list[str]:
 def parts(block: Any) -> list[str]:
     """The constructor's arguments as they stand now, then the children that they do not show."""
     shown, values = _arguments(block)
+    values += [each for name in block._kuai.derived for each in transforms(block, name)]
     children = [
         f"{name}={value!r}"
         for name, value in block._kuai_stored()
         if _holds_blocks(value) and not any(value is other for other in values)
     ]
     return shown + children
+
+
+def arguments(block: Any) -> list[str]:
+    """The constructor's arguments as they stand now, where the children follow from them."""
+    return _arguments(block)[0]
 
 
 def _holds_blocks(value: Any) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
+from kuai.core.context import context
 from kuai.core.parameter import ARRAY_TYPES, Holder, State
 
 _NUMBERS = (int, float, complex, np.generic)
@@ -14,10 +16,19 @@ _NUMBERS = (int, float, complex, np.generic)
 def resolve(value: Any) -> Any:
     """What the user reads for a stored value: a holder's array, a tuple with arrays in it."""
     if isinstance(value, Holder):
-        return value.read()
+        array = value.read()
+        return array if isinstance(value, State) else computed(array)
     if isinstance(value, tuple) and holds_arrays(value):
         return rebuilt(value, [resolve(item) for item in tuple.__iter__(value)])
     return value
+
+
+def computed(array: Any) -> Any:
+    """A parameter's or constant's array in the dtype that a policy in force computes in."""
+    dtype = context.compute_dtype
+    if dtype is None or array.dtype == dtype or not jnp.issubdtype(array.dtype, jnp.floating):
+        return array
+    return array.astype(dtype)
 
 
 def holds_arrays(value: Any) -> bool:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kuai.core.parameter import Holder, Parameter
+from kuai.core.stack import Arrays, Bundle, apart, bindings, leaves_of, read
 from kuai.core.tree import Node, matches, walk
 from kuai.errors import ArgumentError, DtypeError
 
@@ -124,7 +125,7 @@ class Targets:
             return jax.tree.map(jnp.asarray, self._args[target])
         if isinstance(target, Holder):
             return target.read()
-        return [{path: holder.read() for path, holder in chosen.items()} for chosen in target]
+        return [read(chosen) for chosen in target]
 
     def bind(self, values: list[Any], args: tuple[Any, ...]) -> tuple[dict[Holder, Any], list[Any]]:
         """Holders bound to target values, and the arguments with target values in place."""
@@ -137,16 +138,34 @@ class Targets:
                 bound[target] = value
             else:
                 for chosen, arrays in zip(target, value, strict=True):
-                    bound.update({holder: arrays[path] for path, holder in chosen.items()})
+                    _bind(bound, chosen, arrays)
         return bound, positional
 
     def named(self, gradients: list[Any]) -> Any:
-        """The gradients as the user gets them."""
+        """The gradients as the user gets them, but for bundles, which `by_path` takes apart."""
         results = [
             _one_or_all(gradient) if isinstance(target, list) else gradient
             for target, gradient in zip(self._targets, gradients, strict=True)
         ]
         return tuple(results) if self._several else results[0]
+
+
+def _bind(bound: dict[Holder, Any], chosen: dict[str, Holder], arrays: Arrays) -> None:
+    for home, array in bindings(chosen, arrays).items():
+        for row in leaves_of(home):  # bound by an earlier target: the last one counts
+            bound.pop(row, None)
+        bound[home] = array
+
+
+def by_path(gradients: Any) -> Any:
+    """Gradients as `Targets.named` gives them, with dicts by path in the place of bundles."""
+    if type(gradients) is dict:  # most often; a search of the tree would slow it down
+        return gradients
+    return jax.tree.map(lambda g: apart(g) if _is_bundle(g) else g, gradients, is_leaf=_is_bundle)
+
+
+def _is_bundle(value: Any) -> bool:
+    return isinstance(value, Bundle)
 
 
 def _one_or_all(gradients: list[Any]) -> Any:

@@ -13,7 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from kuai.core.context import context
 from kuai.core.parameter import Holder
@@ -24,6 +24,8 @@ Select = "str | re.Pattern[str] | type | tuple[type, ...] | Callable[[str, Any],
 
 class Node:
     """What this module knows of a Block: its stored attributes."""
+
+    _kuai_repeats: ClassVar[bool] = False  # whether it may keep its layers' arrays in stacks
 
     def _kuai_stored(self) -> Iterator[tuple[str, Any]]:
         """Every attribute of the user's, (name, stored value): holders, not arrays."""
@@ -192,14 +194,19 @@ def fingerprint(roots: tuple[Node, ...]) -> tuple[list[Holder], list[Any]]:
         if isinstance(value, Node):
             _block_tokens(value, blocks, tokens, pending)
         elif isinstance(value, Holder):
-            number = holders.setdefault(value, len(holders))
+            home: Any = value
+            rows: tuple[int, ...] = ()
+            while home.row is not None:  # a program takes the stack that it stands in
+                home, rows = home.row[0], (home.row[1], *rows)
             tokens += [
-                number,
+                holders.setdefault(home, len(holders)),
+                rows,
                 type(value),
                 value.shape,
                 str(value.dtype),
                 value.trainable,
                 weakref.ref(value),
+                weakref.ref(home),
             ]
         elif isinstance(value, dict):
             tokens += [type(value), len(value), tuple(value)]

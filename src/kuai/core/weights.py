@@ -16,16 +16,16 @@ import numpy as np
 from kuai import files
 from kuai.core.misfits import report
 from kuai.core.parameter import Holder, State
-from kuai.core.tree import Node, canonical, walk
-from kuai.errors import CheckpointError, DeferredInitError, FileFormatError
+from kuai.core.tree import Node, canonical, nothing_selected, selected, walk
+from kuai.errors import ArgumentError, CheckpointError, DeferredInitError, FileFormatError
 
 _ALIASES = "kuai.aliases"
 
 
-def save(block: Node, path: Any) -> None:
+def save(block: Node, path: Any, select: Any = None) -> None:
     """Write the block's holders, as `Block.save` documents."""
     found = walk(block)
-    holders = _saved(found.holders)
+    holders = _chosen(block, "save", _saved(found.holders), select)
     unmade = [name for name, holder in holders.items() if not holder.ready]
     if unmade:
         raise DeferredInitError(
@@ -37,11 +37,19 @@ def save(block: Node, path: Any) -> None:
     files.write_arrays(path, arrays, {_ALIASES: json.dumps(found.aliases)})
 
 
-def load(block: Node, path: Any, *, strict: bool) -> None:
+def _chosen(block: Node, where: str, holders: dict[str, Holder], select: Any) -> dict[str, Holder]:
+    chosen = dict(selected(holders, select))
+    if select is not None and not chosen:
+        name = f"{type(block).__name__}.{where}"
+        raise ArgumentError(nothing_selected(name, select, list(holders)))
+    return chosen
+
+
+def load(block: Node, path: Any, *, strict: bool, select: Any = None) -> None:
     """Read into the block's holders, as `Block.load` documents."""
     arrays, metadata = files.read_arrays(path)
     aliases = _aliases(str(path), metadata.get(_ALIASES, "{}"))
-    assign(block, arrays, aliases, strict=strict, source=str(path))
+    assign(block, arrays, aliases, strict=strict, source=str(path), select=select)
 
 
 def _aliases(path: str, text: str) -> dict[str, str]:
@@ -68,7 +76,13 @@ class _Plan:
 
 
 def assign(
-    block: Node, arrays: dict[str, Any], aliases: dict[str, str], *, strict: bool, source: str
+    block: Node,
+    arrays: dict[str, Any],
+    aliases: dict[str, str],
+    *,
+    strict: bool,
+    source: str,
+    select: Any = None,
 ) -> None:
     """Set holders by path from arrays, all of them or none.
 
@@ -78,11 +92,13 @@ def assign(
         aliases: further path → path in `arrays`, of arrays or of the blocks above them.
         strict: whether names missing on either side are an error.
         source: where the arrays come from, for messages.
+        select: which holders; nothing else is missing, and names of others in `arrays` are passed
+            over.
 
     Raises:
         CheckpointError: names, shapes or kinds of dtype do not fit.
     """
-    plan = _plan(block, arrays, aliases)
+    plan = _plan(block, arrays, aliases, select)
     if plan.misfits or (strict and (plan.missing or plan.unexpected)):
         missing, unexpected = (plan.missing, plan.unexpected) if strict else ([], [])
         name = type(block).__name__
@@ -91,12 +107,14 @@ def assign(
         holder.write(array)
 
 
-def _plan(block: Node, arrays: dict[str, Any], aliases: dict[str, str]) -> _Plan:
+def _plan(block: Node, arrays: dict[str, Any], aliases: dict[str, str], select: Any) -> _Plan:
     found = walk(block)
+    saved = _saved(found.holders)
+    chosen = _chosen(block, "load", saved, select)
     offered = _offered(arrays, found.aliases)
     plan = _Plan()
     used: set[str] = set()
-    for name, holder in _saved(found.holders).items():
+    for name, holder in chosen.items():
         sources = offered.get(name) or [canonical(name, aliases)]
         if sources[0] not in arrays:
             plan.missing.append(name)
@@ -104,7 +122,9 @@ def _plan(block: Node, arrays: dict[str, Any], aliases: dict[str, str]) -> _Plan
         used.update(sources)
         plan.misfits += _misfits(name, holder, {source: arrays[source] for source in sources})
         plan.arrays.append((holder, arrays[sources[0]].astype(holder.dtype)))
-    plan.unexpected = [name for name in arrays if name not in used]
+    passed_over = saved.keys() - chosen.keys()
+    known = {name for first in passed_over for name in offered.get(first, ())}
+    plan.unexpected = [name for name in arrays if name not in used | known]
     return plan
 
 

@@ -6,5 +6,7 @@ from kuai.data.batches import ArrayBatches, Batches
 from kuai.data.dataset import Dataset
 from kuai.data.loaders import IterableBatches, as_batches
 from kuai.data.sources import load
+from kuai.data.text_file import text
 
-__all__ = ["ArrayBatches", "Batches", "Dataset", "IterableBatches", "as_batches", "load"]
+__all__ = ["ArrayBatches", "Batches", "Dataset", "IterableBatches", "as_batches", "load",
+           "text"]  # fmt: skip

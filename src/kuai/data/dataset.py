@@ -21,6 +21,7 @@ class Dataset:
         classes: the name of each label; None: the targets are numbers, not classes.
         columns: the name of each column of x, as the first line of a table has them; default
             None: they have no names.
+        vocabulary: what each number in x stands for, where x is text; default None.
 
     Raises:
         DataError: no examples, unequal lengths, a label without a class, or a wrong number of
@@ -38,6 +39,7 @@ class Dataset:
     y: np.ndarray
     classes: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
+    vocabulary: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         _check_lengths(self.name, self.x, self.y)
@@ -84,8 +86,9 @@ class Dataset:
     def split(self, test: float | int = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Part the examples into those to train on and those to test with.
 
-        With classes, each has the same share in both parts, to within one example. The parts
-        depend on the data, `test` and `seed` only, and keep the order of the data.
+        With one class an example, each class has the same share in both parts, to within one
+        example. The parts depend on the data, `test` and `seed` only, and keep the order of the
+        data.
 
         Args:
             test: the share (between 0 and 1) or the number (an int) of test examples; default 0.2.
@@ -109,7 +112,7 @@ class Dataset:
                 f"{len(self) - 1} of test examples, got {test!r}: one part would be empty"
             )
         order = np.random.default_rng(seed).permutation(len(self))
-        if self.classes is not None:
+        if self.classes is not None and self.y.ndim == 1:
             order = order[np.argsort(_place_in_class(self.y[order]), kind="stable")]
         return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
 
@@ -138,10 +141,10 @@ def _check_lengths(name: str, x: np.ndarray, y: np.ndarray) -> None:
 
 def check_labels(name: str, labels: np.ndarray, classes: Sequence[str]) -> None:
     """Raise a DataError unless every label is the index of a class."""
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
-    if wrong.size:
+    wrong = np.argwhere((labels < 0) | (labels >= len(classes)))
+    if len(wrong):
         raise DataError(
             f"{name}: expected labels from 0 to {len(classes) - 1} ({len(classes)} classes), got "
-            f"{labels[wrong[0]]} at example {wrong[0]} ({wrong.size} such labels). Mend the labels "
-            f"or give the number of classes"
+            f"{labels[tuple(wrong[0])]} at example {wrong[0][0]} ({len(wrong)} such labels). Mend "
+            "the labels or give the number of classes"
         )

@@ -14,7 +14,10 @@ from kuai.data.csv_table import Columns, read_csv
 from kuai.data.dataset import Dataset
 from kuai.data.npz import read_npz
 from kuai.data.targets import dataset_from
+from kuai.data.text_file import text
 from kuai.errors import ArgumentError, FileAccessError, MissingExtraError
+
+TEXT = "text:"  # what stands before the name of a text file
 
 
 def load(source: str | os.PathLike[str], *, classes: int | None = None) -> Dataset:
@@ -23,7 +26,8 @@ def load(source: str | os.PathLike[str], *, classes: int | None = None) -> Datas
     Args:
         source: `"digits"` (1,797 handwritten digits of 8 × 8 pixels, from scikit-learn); or the
             path of an `.npz` file with the arrays `x` and `y` (or the first two); or of a `.csv`
-            file whose target is in the column `label` or in the last one, column names optional.
+            file whose target is in the column `label` or in the last one, column names optional;
+            or `"text:FILE"`, which is `kuai.data.text(FILE)`.
         classes: the number of classes, where the labels of a file do not show all; default: found
             from the labels.
 
@@ -50,6 +54,8 @@ def load(source: str | os.PathLike[str], *, classes: int | None = None) -> Datas
     name = os.fspath(source)
     if name in _EMBEDDED:
         return _with_classes(_EMBEDDED[name](), classes)
+    if name.startswith(TEXT):
+        return _with_classes(text(name.removeprefix(TEXT)), classes)
     path = Path(name)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -94,6 +100,6 @@ def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, _EMBEDDED, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return (
-        f"kuai.data.load: expected one of {sorted(_EMBEDDED)} or the path of a file that ends in "
-        f"{' or '.join(_READERS)}, got {name!r}{hint}"
+        f"kuai.data.load: expected one of {sorted(_EMBEDDED)}, text:FILE, or the path of a file "
+        f"that ends in {' or '.join(_READERS)}, got {name!r}{hint}"
     )

@@ -7,7 +7,6 @@ needs it; at once, it would be a quarter of the time of `import kuai`.
 
 from __future__ import annotations
 
-import functools
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -38,11 +37,21 @@ def _compile_block(block: Any, options: dict[str, Any] | None) -> Callable[..., 
 
 
 def _compile_transform(transform: Callable[..., Any], by_itself: bool) -> Compiled:
-    """A transform of blocks, compiled; one cache for all blocks, which are among its arguments."""
+    """A transform of blocks, compiled; one cache for all blocks, which are among its arguments.
+
+    It stands on the transform and lives as long.
+    """
     from kuai.hybrid.cache import Compiled
     from kuai.hybrid.trace import Options
 
-    return Compiled(transform, (), transform.__name__, None if by_itself else Options())
+    kept: dict[bool, Compiled] = transform.__dict__.setdefault(_KEPT, {})
+    if by_itself not in kept:
+        options = None if by_itself else Options()
+        kept[by_itself] = Compiled(transform, (), transform.__name__, options)
+    return kept[by_itself]
+
+
+_KEPT = "_kuai_compiled_transform"
 
 
 def _compile_function(function: Callable[..., Any], name: str) -> Compiled:
@@ -72,4 +81,4 @@ extensions.registered.make_trace = _make_trace
 extensions.registered.compile_block = _compile_block
 extensions.registered.explain = _explain_block
 extensions.registered.compile_function = _compile_function
-extensions.registered.compile_transform = functools.cache(_compile_transform)
+extensions.registered.compile_transform = _compile_transform

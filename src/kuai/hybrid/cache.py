@@ -22,8 +22,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from kuai.core.arrange import gather
 from kuai.core.binding import Unbound, bound_call
-from kuai.core.context import FORCED, TRAINING, context, entered, epoch, following
+from kuai.core.context import CASTING, FORCED, TRAINING, context, entered, epoch, following
 from kuai.core.extensions import compiles_by_itself
 from kuai.core.initialize import make_ready, materialize, named_below
 from kuai.core.parameter import Holder
@@ -196,9 +197,10 @@ class Compiled:
             roots = self._roots(nodes)
             if context.scope is None:
                 make_ready(roots, self._call, args, kwargs)
+                gather(roots)
             now = epoch.value
             structure = self._structure(roots)
-            key = (template, context.flags & (TRAINING | FORCED))
+            key = (template, context.flags & (TRAINING | FORCED), context.compute_dtype)
             program, reason = self._fitting(structure, key)
             fresh = program is None
             if program is None:
@@ -280,6 +282,8 @@ class Compiled:
         if kwargs or epoch.value != now or context.scope is not None:
             return
         if self.options.verify == "always" or self.plain_because is not None:
+            return
+        if context.flags & CASTING:
             return
         if self._epoch != now:
             self._fast, self._epoch = {}, now

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import operator
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,7 @@ from kuai.core.binding import Unbound, bound_call, commit
 from kuai.core.context import context, entered
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split
+from kuai.core.stack import storage
 from kuai.core.tree import Node, walk
 from kuai.errors import DeferredInitError
 from kuai.hybrid.following import follow
@@ -40,16 +41,18 @@ class About:
 
     Attributes:
         template: of the output.
+        outputs: the number of its arrays.
         holders: those written.
         draws: number of keys drawn, or -1: the last of the written values is the count.
         only_trips: whether nothing is written but the trips of loops.
         single: whether the output is one array.
     """
 
-    __slots__ = ("_references", "draws", "only_trips", "single", "template")
+    __slots__ = ("_references", "draws", "only_trips", "outputs", "single", "template")
 
-    def __init__(self, template: Template, holders: list[Holder], draws: int) -> None:
+    def __init__(self, template: Template, outputs: int, holders: list[Holder], draws: int) -> None:
         self.template = template
+        self.outputs = outputs
         self._references = list(map(weakref.ref, holders))
         self.draws = draws
         self.only_trips = draws >= 0 and all(isinstance(holder, Trips) for holder in holders)
@@ -64,17 +67,20 @@ class Effects:
     """What a program returns when a plain tree of arrays does not say it all.
 
     Args:
-        arrays: the arrays of the output.
-        written: new values of holders, and maybe the count of keys.
-        about: what they are.
+        about: what the arrays are.
+        leaves: the arrays of the output, the new values of holders, and maybe the count of keys.
     """
 
-    __slots__ = ("about", "arrays", "written")
+    __slots__ = ("about", "leaves")
 
-    def __init__(self, arrays: list[Any], written: list[Any], about: About) -> None:
-        self.arrays = arrays
-        self.written = written
+    def __init__(self, about: About, leaves: Sequence[Any]) -> None:
         self.about = about
+        self.leaves = leaves
+
+    @property
+    def written(self) -> Sequence[Any]:
+        """The new values of holders, and maybe the count of keys."""
+        return self.leaves[self.about.outputs :]
 
     def apply(self) -> Any:
         """Let the writes take effect and give the output."""
@@ -88,7 +94,7 @@ class Effects:
                 holder.store(value)
 
     def output(self) -> Any:
-        return self.about.template.join(self.arrays)
+        return self.about.template.join(self.leaves)
 
     def writes(self) -> dict[Holder, Any]:
         """The new values; what is reported adds up inside a transform."""
@@ -104,8 +110,8 @@ class Effects:
 
 jax.tree_util.register_pytree_node(
     Effects,
-    lambda effects: ((effects.arrays, effects.written), effects.about),
-    lambda about, children: Effects(*children, about),
+    lambda effects: (effects.leaves, effects.about),
+    Effects,  # flat and by itself: it is made on every call of a program with a loop
 )
 
 
@@ -148,12 +154,13 @@ class Program:
         self.training = context.training
         self.compile_s: float | None = None
         self.specs: list[Any] = []
-        self._trips: tuple[About, list[Any]] | None = None
+        self._trips: tuple[About, Sequence[Any]] | None = None
         self._known = frozenset(id(b) for root in roots for b in walk(root).blocks.values())
         self._here = {
             "training": context.training,
             "forced": context.forced,
             "stack": context.stack,
+            "compute_dtype": context.compute_dtype,
         }
         self.jitted = jax.jit(self._traced)
 
@@ -166,12 +173,15 @@ class Program:
         except _NeedsKeysError:
             self.draws, self.special = 1, True
             return self.run(inputs)
-        if type(result) is not Effects and not self.special:
+        if self.special:  # the trace has found out
+            return self._applied(result)
+        if type(result) is not Effects:
             return result
-        if type(result) is Effects and result.about.only_trips and not self.special:
-            self._trips = result.about, result.written  # no more: a loop should cost little
-            return result.arrays[0] if result.about.single else result.output()
-        return self._applied(result)
+        about = result.about
+        if not about.only_trips:
+            return self._applied(result)
+        self._trips = about, result.written  # no more: a loop should cost little
+        return result.leaves[0] if about.single else result.output()
 
     def run_in_scope(self, inputs: Any) -> Any:
         """The same where holders are read as they are bound in this thread."""
@@ -318,7 +328,7 @@ def _stream(ticket: jax.Array | None) -> random.Stream:
 def _unforeseen(holder: Holder, known: frozenset[int]) -> jax.Array:
     if not holder.settled:
         holder.concrete()
-    raise Unbound([holder], _outside(known))
+    raise Unbound([storage(holder)], _outside(known))
 
 
 def _outside(known: frozenset[int]) -> list[Node]:
@@ -334,8 +344,10 @@ def _packed(output: Any, writes: dict[Holder, Any], stream: random.Stream) -> An
     holders = sorted(writes, key=lambda holder: not isinstance(holder, Check))  # checks first
     written = [writes[holder] for holder in holders]
     if not stream.moved:
-        return Effects(arrays, written, About(template, holders, stream.draws))
-    return Effects(arrays, [*written, stream.count()], About(template, holders, -1))
+        about = About(template, len(arrays), holders, stream.draws)
+        return Effects(about, [*arrays, *written])
+    about = About(template, len(arrays), holders, -1)
+    return Effects(about, [*arrays, *written, stream.count()])
 
 
 def _is_plain(output: Any) -> bool:

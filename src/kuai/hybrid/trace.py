@@ -138,6 +138,39 @@ class Trace:
             self.depth -= 1
             self.home = outer
 
+    @contextmanager
+    def body(self) -> Iterator[list[Any]]:
+        """Inside a function that kuai gives to JAX: what is outside stays as it is.
+
+        Yields:
+            A list that has the plain objects, made outside, of which an attribute was set inside;
+            it is put back.
+
+        Raises:
+            MutationError: code that is not converted changes a container or object.
+        """
+        known = self.snapshot()
+        changed: list[Any] = []
+        before = {key: read_attribute(o, key[1]) for key, (o, _) in self.attributes.items()}
+        with self.deeper():
+            try:
+                yield changed
+            finally:
+                changed += self._put_back(before)
+        known.check(None)
+
+    def _put_back(self, before: dict[tuple[int, str], Any]) -> list[Any]:
+        """Undo what was set of plain objects that were there before."""
+        changed = []
+        for key, (owner, value) in list(self.attributes.items()):
+            old = before.get(key, value)
+            if key not in before:
+                del self.attributes[key]
+            if self.depth_of(owner) < self.depth and read_attribute(owner, key[1]) is not old:
+                set_attribute(owner, key[1], old)
+                changed.append(owner)
+        return changed
+
     def at_home(self, function: Any) -> Any:
         """A function, now that the scope of the program is there."""
         self.home = context.scope, level()

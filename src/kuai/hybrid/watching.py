@@ -23,11 +23,12 @@ def is_changeable(value: Any) -> bool:
     return isinstance(value, (*_KINDS, *BUFFERS)) or (is_plain(value) and is_users(type(value)))
 
 
-def changed_inside(value: Any, how: str, where: Where) -> MutationError:
+def changed_inside(value: Any, how: str, where: Where | None) -> MutationError:
     """What changing a container or object inside a branch or loop on arrays raises."""
     kind = next((k.__name__ for k in _KINDS if isinstance(value, k)), type(value).__name__)
+    place = told_place(where) if where is not None else ""
     return MutationError(
-        f"{told_place(where)}a {kind} made outside a branch or loop on arrays is changed in "
+        f"{place}a {kind} made outside a branch or loop on arrays is changed in "
         f"it ({how}), which cannot be compiled: it would change once, not on every trip; write "
         "into an array made before with x.at[i].set(...), or assign a new tuple or dict to the "
         "variable"
@@ -40,7 +41,7 @@ class Snapshot:
     def __init__(self, values: Iterable[Any]) -> None:
         self._states = [(value, _state(value)) for value in values]
 
-    def check(self, where: Where) -> None:
+    def check(self, where: Where | None) -> None:
         """All must hold what they held.
 
         Raises:

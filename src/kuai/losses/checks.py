@@ -66,31 +66,67 @@ def check_class_shapes(where: str, logits: jax.Array, labels: Any) -> None:
         )
 
 
-def no_class(where: str, labels: Any, classes: int) -> Any:
-    """Where a label is not the number of a class."""
+def check_class_numbers(where: str, scores: jax.Array, labels: Any) -> None:
+    if not scores.ndim or labels.shape != scores.shape[:-1]:
+        raise ShapeError(
+            f"{where}: expected labels of shape {scores.shape[:-1]}, one for each example, for "
+            f"scores of shape {scores.shape}, got {labels.shape}"
+        )
+    check_integers(where, labels)
+
+
+def check_integers(where: str, labels: Any) -> None:
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise DtypeError(f"{where}: expected class numbers to be integers, got {labels.dtype}")
+
+
+def check_numbers(where: str, **numbers: float) -> None:
+    """Options that are numbers from 0 up."""
+    for name, value in numbers.items():
+        if not value >= 0:
+            raise ArgumentError(f"{where}: expected {name} from 0 up, got {value!r}")
+
+
+def check_share(where: str, name: str, value: float) -> None:
+    """An option that is a number from 0 to 1."""
+    if not 0 <= value <= 1:
+        raise ArgumentError(f"{where}: expected {name} from 0 to 1, got {value!r}")
+
+
+def no_class(where: str, labels: Any, classes: int) -> Any:
+    """Where a label is not the number of a class."""
+    check_integers(where, labels)
     wide = labels.astype(np.int32) if labels.dtype.itemsize < 4 else labels  # 1000 is no uint8
     return (wide < 0) | (wide >= classes)
 
 
-def reduced(where: str, losses: jax.Array, weights: Any, reduction: str) -> jax.Array:
-    """The losses, weighted and reduced."""
+def reduced(
+    where: str, losses: jax.Array, weights: Any, reduction: str, counts: jax.Array | None = None
+) -> jax.Array:
+    """The losses, weighted and reduced.
+
+    Args:
+        where: the loss.
+        losses: of each element.
+        weights: of the examples.
+        reduction: its name.
+        counts: for how many each loss counts in a mean; default for one.
+    """
     if reduction not in _REDUCTIONS:
         raise ArgumentError(
             f"{where}: expected a reduction of {', '.join(_REDUCTIONS)}, got {reduction!r}"
         )
-    if weights is None:
+    if weights is None and counts is None:
         return _REDUCTIONS[reduction](losses)
-    scale = _expanded(where, weights, losses)
+    scale = jnp.ones_like(losses) if weights is None else expanded(where, weights, losses)
     weighted = jnp.where(scale == 0, jnp.zeros_like(losses), losses * scale)
     if reduction != "mean":
         return _REDUCTIONS[reduction](weighted)
-    total = scale.sum()
+    total = (scale if counts is None else scale * counts).sum()
     return weighted.sum() / jnp.where(total == 0, jnp.ones_like(total), total)
 
 
-def _expanded(where: str, weights: Any, losses: jax.Array) -> jax.Array:
+def expanded(where: str, weights: Any, losses: jax.Array) -> jax.Array:
     """The weights, one for each loss."""
     weights = jnp.asarray(as_array(where, "weights", weights)).astype(losses.dtype)
     if weights.shape != losses.shape[: weights.ndim]:
@@ -116,11 +152,39 @@ def refused(
         targets: for the message.
     """
     if weights is not None:
-        wrong = wrong & (_expanded(where, weights, losses) != 0)
+        wrong = wrong & (expanded(where, weights, losses) != 0)
     check_targets(where, wrong, allowed, targets)
     if not isinstance(wrong, jax.core.Tracer):
         return losses
     return jnp.where(wrong, jnp.full_like(losses, jnp.nan), losses)
+
+
+def refused_classes(
+    where: str, losses: jax.Array, weights: Any, labels: Any, classes: int
+) -> jax.Array:
+    """`refused` for labels that are no class."""
+    wrong = no_class(where, labels, classes)
+    allowed = f"labels from 0 to {classes - 1} ({classes} logits)"
+    return refused(where, losses, weights, wrong, allowed, labels)
+
+
+def refused_rows(
+    where: str, losses: jax.Array, weights: Any, wrong: jax.Array, allowed: str, targets: Any
+) -> jax.Array:
+    """`refused` for one loss of many targets: an example is wrong where any of its targets is."""
+    wrong = wrong.reshape(len(losses), -1)
+    rows = jnp.asarray(targets).reshape(wrong.shape)
+    first = jnp.take_along_axis(rows, wrong.argmax(1)[:, None], 1)[:, 0]
+    return refused(where, losses, weights, wrong.any(1), allowed, first)
+
+
+def reduced_signs(
+    where: str, losses: jax.Array, labels: jax.Array, weights: Any, reduction: str
+) -> jax.Array:
+    """The losses reduced, where each label is −1 or 1."""
+    wrong = jnp.abs(labels) != 1
+    losses = refused(where, losses, weights, wrong, "labels of -1 or 1", labels)
+    return reduced(where, losses, weights, reduction)
 
 
 def check_targets(where: str, wrong: Any, allowed: str, targets: Any) -> None:

@@ -105,6 +105,48 @@ def huber(
     return reduced("huber", optax.huber_loss(*pair, delta=delta), weights, reduction)
 
 
+def smooth_l1(
+    predictions: Any,
+    targets: Any,
+    *,
+    beta: float = 1.0,
+    weights: Any = None,
+    reduction: str = "mean",
+) -> jax.Array:
+    """Smooth absolute error: e²/(2β) where |e| ≤ β, else |e| − β/2, of the error e = ŷ − y.
+
+    It is `huber` over β: its slope far off is 1, whatever β.
+
+    Args:
+        predictions: ŷ.
+        targets: y.
+        beta: β, where the square gives way to the line, in units of y; default 1.
+        weights: of the examples; default all 1.
+        reduction: "mean" (default), "sum" or "none".
+
+    Shape:
+        predictions (...), targets (...) → () or, with "none", (...)
+
+    Raises:
+        ArgumentError: `beta` is not above 0.
+        ShapeError: the shapes differ, or the batch is empty.
+        DtypeError: predictions that are no floats.
+
+    Example:
+        >>> kuai.losses.smooth_l1(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0]), beta=2.0)
+        Array(0.5, dtype=float32)
+
+    Reference:
+        Girshick, Fast R-CNN, 2015.
+    """
+    import optax
+
+    if not beta > 0:
+        raise ArgumentError(f"smooth_l1: expected beta above 0, got {beta!r}")
+    pair = as_pair("smooth_l1", "predictions", predictions, "targets", targets)
+    return reduced("smooth_l1", optax.huber_loss(*pair, delta=beta) / beta, weights, reduction)
+
+
 def log_cosh(
     predictions: Any, targets: Any, *, weights: Any = None, reduction: str = "mean"
 ) -> jax.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -161,6 +162,34 @@ def check_number(where: str, name: str, value: Any, below: float, *, itself: boo
             f"write for example {name}=0.1"
         )
     return value
+
+
+def check_positive(where: str, name: str, value: Any) -> Any:
+    """A number above 0.
+
+    Raises:
+        ArgumentError: `value` is anything else.
+    """
+    real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not real or not 0 < value < math.inf:
+        raise ArgumentError(
+            f"{where}: expected {name} to be a number above 0, got {value!r}; "
+            f"write for example {name}=2.0"
+        )
+    return value
+
+
+def check_sequence(x: jax.Array) -> None:
+    """Check that the axes are batch, time and features.
+
+    Raises:
+        ShapeError: there are more or fewer.
+    """
+    if x.ndim != 3:
+        raise ShapeError(
+            f"{here()}: expected an input (batch, time, features), got shape {x.shape}; add a "
+            "batch axis with x[None]"
+        )
 
 
 def floating_name(where: str, dtype: Any) -> str:

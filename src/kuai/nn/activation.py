@@ -1,4 +1,4 @@
-"""Activations by name. The functions themselves are JAX's; `kuai.nn` re-exports them."""
+"""Activations by name. The functions are JAX's, and of `functions` where JAX has none."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ import jax
 
 from kuai.core.block import Block
 from kuai.errors import ArgumentError
+from kuai.nn import functions
 from kuai.nn._check import as_floating
 
 __all__ = ["Activation", "get"]
 
-_NAMES = ("celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
-          "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
-          "soft_sign", "softmax", "softplus", "swish", "tanh")  # fmt: skip
+_JAXS = ("celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
+         "leaky_relu", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid",
+         "silu", "soft_sign", "softmax", "softplus", "sparse_plus", "sparse_sigmoid", "squareplus",
+         "swish", "tanh")  # fmt: skip
+_OWN = ("hard_shrink", "quick_gelu", "soft_shrink", "softmin", "sparsemax", "tanh_shrink")
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(jax.nn, name) for name in _JAXS},
+    **{name: getattr(functions, name) for name in _OWN},
+}
 
 
 def get(activation: Any, where: str = "activation") -> Callable[..., Any]:
     """The function for an activation's name; a function or block as it is.
 
     Args:
-        activation: the name of one of JAX's activations ("relu"), a function, a block, or None for
+        activation: the name of an activation ("relu"), a function, a block, or None for
             none: the identity.
         where: names the asker in an error; default "activation".
 
@@ -38,8 +45,8 @@ def get(activation: Any, where: str = "activation") -> Callable[..., Any]:
         return _identity
     if callable(activation) and not isinstance(activation, type):
         return activation
-    if isinstance(activation, str) and activation in _NAMES:
-        return getattr(jax.nn, activation)
+    if isinstance(activation, str) and activation in _FUNCTIONS:
+        return _FUNCTIONS[activation]
     raise ArgumentError(
         f"{where}: expected an activation's name, a function, a block or None, got "
         f"{activation!r}; {_hint(activation)}"
@@ -47,7 +54,7 @@ def get(activation: Any, where: str = "activation") -> Callable[..., Any]:
 
 
 def kept(activation: Any, where: str) -> Any:
-    """What a layer keeps of an activation: the name of JAX's functions, else the thing itself.
+    """What a layer keeps of an activation: the name of a function that has one, else the thing.
 
     JAX's functions can be neither pickled nor copied; their names can.
 
@@ -55,7 +62,7 @@ def kept(activation: Any, where: str) -> Any:
         ArgumentError: as for `get`.
     """
     get(activation, where)
-    return next((name for name in _NAMES if getattr(jax.nn, name) is activation), activation)
+    return next((name for name, own in _FUNCTIONS.items() if own is activation), activation)
 
 
 def _identity(x: Any) -> Any:
@@ -65,8 +72,8 @@ def _identity(x: Any) -> Any:
 def _hint(activation: Any) -> str:
     if isinstance(activation, type):
         return f"write {activation.__name__}()"
-    near = difflib.get_close_matches(str(activation), _NAMES, n=3)
-    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(_NAMES)}"
+    near = difflib.get_close_matches(str(activation), _FUNCTIONS, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(_FUNCTIONS)}"
 
 
 class Activation(Block):

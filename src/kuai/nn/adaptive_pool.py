@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from kuai.core.block import Block
 from kuai.nn._check import as_floating, as_ordered
 from kuai.nn._spatial import check_layout, check_spatial
-from kuai.nn.adaptive_pooling import adaptive_avg_pool, adaptive_max_pool, check_regions
+from kuai.nn.ops.adaptive_pooling import adaptive_avg_pool, adaptive_max_pool, check_regions
 
 
 class Adaptive(Block):

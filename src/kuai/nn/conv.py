@@ -19,7 +19,7 @@ from kuai.nn._spatial import (
     sizes_of,
 )
 from kuai.nn.activation import get, kept
-from kuai.nn.convolution import CAUSAL_PADDINGS, CONV_PADDINGS, check_groups, conv, with_bias
+from kuai.nn.ops.convolution import CAUSAL_PADDINGS, CONV_PADDINGS, check_groups, conv, with_bias
 
 
 class Convolution(Block):

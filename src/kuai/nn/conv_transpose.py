@@ -8,7 +8,7 @@ import jax
 
 from kuai.nn._spatial import check_sizes, sizes_of
 from kuai.nn.conv import Convolution
-from kuai.nn.convolution import check_output_padding, conv_transpose
+from kuai.nn.ops.convolution import check_output_padding, conv_transpose
 
 
 class TransposedConvolution(Convolution):

@@ -10,7 +10,7 @@ from jax import lax
 from kuai.core.block import Block
 from kuai.nn._check import as_floating, as_ordered
 from kuai.nn._spatial import check_layout, check_spatial, spatial_axes
-from kuai.nn.adaptive_pooling import adaptive_avg_pool, adaptive_max_pool
+from kuai.nn.ops.adaptive_pooling import adaptive_avg_pool, adaptive_max_pool
 
 
 class Global(Block):

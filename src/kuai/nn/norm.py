@@ -26,6 +26,7 @@ from kuai.nn._check import (
     dtype_of,
     floating_name,
 )
+from kuai.nn._dtypes import widened
 
 
 class LayerNorm(Block):
@@ -60,6 +61,7 @@ class LayerNorm(Block):
 
     weight: Any
     bias: Any
+    _kuai_keeps_dtype = True
 
     def __init__(
         self,
@@ -158,6 +160,7 @@ class BatchNorm(Block):
     bias: Any
     running_mean: Any
     running_var: Any
+    _kuai_keeps_dtype = True
 
     def __init__(
         self,
@@ -176,7 +179,7 @@ class BatchNorm(Block):
         dtype = self._given_dtype = floating_name("BatchNorm", dtype)
         self.weight = _parameter((None,), "ones", dtype) if use_scale else None
         self.bias = _parameter((None,), "zeros", dtype) if use_bias else None
-        wide = ops.promoted(jnp.dtype(dtype), jnp.dtype("float32"))
+        wide = widened(jnp.dtype(dtype))
         self.running_mean = State(shape=(None,), init="zeros", dtype=wide)
         self.running_var = State(shape=(None,), init="ones", dtype=wide)
 

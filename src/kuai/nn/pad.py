@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from kuai.core.block import Block
 from kuai.nn._check import as_array
 from kuai.nn._spatial import check_layout, check_padding, check_spatial
-from kuai.nn.padding import check_method, pad
+from kuai.nn.ops.padding import check_method, pad
 
 
 class Padded(Block):

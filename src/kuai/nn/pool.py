@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from kuai.core.block import Block
 from kuai.nn._check import as_floating, as_ordered
 from kuai.nn._spatial import check_layout, check_padding, check_sizes, check_spatial
-from kuai.nn.pooling import POOL_PADDINGS, avg_pool, max_pool
+from kuai.nn.ops.pooling import POOL_PADDINGS, avg_pool, max_pool
 
 
 class Pooling(Block):

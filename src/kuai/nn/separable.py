@@ -18,7 +18,7 @@ from kuai.nn._spatial import (
 )
 from kuai.nn.activation import get, kept
 from kuai.nn.conv import Conv2d
-from kuai.nn.convolution import CONV_PADDINGS, conv, with_bias
+from kuai.nn.ops.convolution import CONV_PADDINGS, conv, with_bias
 
 
 class DepthwiseConv2d(Block):

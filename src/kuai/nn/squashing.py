@@ -1,15 +1,15 @@
-"""Activations as blocks: those with bounded outputs, their logarithms, and the gate."""
+"""Activations as blocks: those that squash each element between bounds, and their logarithms."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from kuai.core.block import Block
-from kuai.core.tree import here
-from kuai.errors import ShapeError
-from kuai.nn._check import as_floating, check_index, checked_axis
+from kuai.errors import ArgumentError
+from kuai.nn._check import as_floating
 
 
 class Sigmoid(Block):
@@ -65,16 +65,34 @@ class Tanh(Block):
 
 
 class HardTanh(Block):
-    """min(max(x, -1), 1).
+    """min(max(x, low), high).
+
+    Args:
+        low: default -1.
+        high: default 1.
+
+    Raises:
+        ArgumentError: `high` is not above `low`.
 
     Example:
         >>> nn.HardTanh()(jnp.array([-2.0, 0.5, 2.0])).tolist()
         [-1.0, 0.5, 1.0]
     """
 
+    def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
+        super().__init__()
+        if not low < high:
+            raise ArgumentError(
+                f"HardTanh: expected low below high, got low={low!r} and high={high!r}; write "
+                "for example HardTanh(-1.0, 1.0)"
+            )
+        self.low, self.high = low, high
+
     def forward(self, x: Any) -> Any:
-        """The input, cut off at -1 and 1."""
-        return jax.nn.hard_tanh(as_floating(x))
+        """The input, cut off at both ends."""
+        x = as_floating(x)
+        below = jnp.where(x > self.high, jnp.full_like(x, self.high), x)
+        return jnp.where(x < self.low, jnp.full_like(x, self.low), below)
 
 
 class SoftSign(Block):
@@ -90,94 +108,14 @@ class SoftSign(Block):
         return jax.nn.soft_sign(as_floating(x))
 
 
-class Softmax(Block):
-    """exp(x) / sum exp(x) along an axis.
-
-    Args:
-        axis: default the last.
-
-    Shape:
-        Any → the same.
-
-    Raises:
-        ArgumentError: `axis` is no integer.
-        ShapeError: when called, the input has no such axis.
+class SparseSigmoid(Block):
+    """min(max(x + 1, 0), 2) / 2: the derivative of SparsePlus.
 
     Example:
-        >>> nn.Softmax()(jnp.array([0.0, 0.0]))
-        Array([0.5, 0.5], dtype=float32)
+        >>> nn.SparseSigmoid()(jnp.array([-2.0, 0.0, 2.0])).tolist()
+        [0.0, 0.5, 1.0]
     """
 
-    def __init__(self, axis: int = -1) -> None:
-        super().__init__()
-        self.axis = check_index("Softmax", "axis", axis)
-
     def forward(self, x: Any) -> Any:
-        """Probabilities."""
-        x = as_floating(x)
-        return jax.nn.softmax(x, checked_axis(x, self.axis))
-
-
-class LogSoftmax(Block):
-    """x - log sum exp(x) along an axis.
-
-    Args:
-        axis: default the last.
-
-    Shape:
-        Any → the same.
-
-    Raises:
-        ArgumentError: `axis` is no integer.
-        ShapeError: when called, the input has no such axis.
-
-    Example:
-        >>> nn.LogSoftmax()(jnp.array([0.0, -1000.0])).tolist()
-        [0.0, -1000.0]
-    """
-
-    def __init__(self, axis: int = -1) -> None:
-        super().__init__()
-        self.axis = check_index("LogSoftmax", "axis", axis)
-
-    def forward(self, x: Any) -> Any:
-        """Logarithms of probabilities."""
-        x = as_floating(x)
-        return jax.nn.log_softmax(x, checked_axis(x, self.axis))
-
-
-class GLU(Block):
-    """a · sigmoid(b), where a and b are the halves of the input along an axis.
-
-    Args:
-        axis: default the last.
-
-    Shape:
-        (..., 2 n) → (..., n)
-
-    Raises:
-        ArgumentError: `axis` is no integer.
-        ShapeError: when called, the input has no such axis, or an odd size there.
-
-    Example:
-        >>> nn.GLU()(jnp.array([4.0, 0.0])).tolist()
-        [2.0]
-
-    Reference:
-        Dauphin et al., "Language modeling with gated convolutional networks" (2017).
-    """
-
-    def __init__(self, axis: int = -1) -> None:
-        super().__init__()
-        self.axis = check_index("GLU", "axis", axis)
-
-    def forward(self, x: Any) -> Any:
-        """One half of the input, gated by the other."""
-        x = as_floating(x)
-        axis = checked_axis(x, self.axis)
-        if x.shape[axis] % 2:
-            raise ShapeError(
-                f"{here()}: expected an even size on axis {self.axis}, got shape {x.shape}; "
-                "double the units of the layer before"
-            )
-        return jax.nn.glu(x, axis)
+        """The logistic function in one straight piece."""
+        return jax.nn.sparse_sigmoid(as_floating(x))

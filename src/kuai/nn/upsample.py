@@ -7,8 +7,8 @@ from typing import Any
 from kuai.core.block import Block
 from kuai.nn._check import as_array, as_floating, check_count
 from kuai.nn._spatial import check_layout
-from kuai.nn.resizing import check_method, check_target, resize
-from kuai.nn.shuffling import pixel_shuffle, pixel_unshuffle
+from kuai.nn.ops.resizing import check_method, check_target, resize
+from kuai.nn.ops.shuffling import pixel_shuffle, pixel_unshuffle
 
 
 class Upsample(Block):

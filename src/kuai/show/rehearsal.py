@@ -34,13 +34,13 @@ class Call:
         template: the inputs without their arrays; None where they cannot be told apart.
         arrays: shape and dtype of the arrays in the inputs.
         outputs: the shapes of the arrays in the output.
-        modes: the fields of the thread's context that tell the mode.
+        modes: the fields of the thread's context that tell the mode and the dtype.
     """
 
     template: Template | None
     arrays: list[jax.ShapeDtypeStruct]
     outputs: tuple[tuple[int, ...], ...]
-    modes: dict[str, bool]
+    modes: dict[str, Any]
 
 
 @dataclass
@@ -130,7 +130,8 @@ def _recorder(calls: dict[int, list[Call]]) -> Callable[..., None]:
             return
         template, arrays = _taken_apart(inputs, floats_traced=True)
         shapes = tuple(np.shape(array) for array in _taken_apart(output, floats_traced=False)[1])
-        modes = {"training": context.training, "forced": context.forced}
+        names = ("training", "forced", "compute_dtype")
+        modes = {name: getattr(context, name) for name in names}
         calls.setdefault(id(block), []).append(
             Call(template, list(map(_abstract, arrays)), shapes, modes)
         )

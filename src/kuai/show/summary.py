@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kuai.core.block import Block
-from kuai.core.containers import BlockList, Parallel, Sequential
+from kuai.core.containers import BlockList, Parallel, Repeat, Sequential
 from kuai.core.initialize import sample_explained
 from kuai.core.representation import print_lines
 from kuai.core.tree import members
@@ -251,7 +251,7 @@ def _flow(block: Block) -> str:
     """Known only where every block below is a step of the container, and none a mere attribute."""
     if not isinstance(block, BlockList) or len(block) != sum(map(_is_block, members(block))):
         return ""
-    kinds = ((Sequential, "sequence"), (Parallel, "parallel"))
+    kinds = ((Sequential, "sequence"), (Repeat, "sequence"), (Parallel, "parallel"))
     return next((word for kind, word in kinds if isinstance(block, kind)), "")
 
 

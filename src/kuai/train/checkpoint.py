@@ -15,11 +15,14 @@ import numpy as np
 
 from kuai import files
 from kuai.core import weights
+from kuai.core.arrange import planned
 from kuai.core.parameter import State
+from kuai.core.stack import together
 from kuai.core.tree import walk
 from kuai.errors import CheckpointError, DeferredInitError
 from kuai.train import measure
 from kuai.train.history import History
+from kuai.train.plan import stacked_paths
 from kuai.train.position import Position
 
 _KEY = "kuai.trainer"
@@ -47,7 +50,7 @@ def save(trainer: Any, path: Any) -> None:
         "aliases": found.aliases,
     }
     saved = {name: holder for name, holder in found.holders.items() if _is_saved(holder)}
-    arrays: dict[str, Any] = {f"net.{name}": holder._array for name, holder in saved.items()}
+    arrays: dict[str, Any] = {f"net.{name}": holder.peek() for name, holder in saved.items()}
     arrays |= {
         f"optimizer.{k}": v for k, v in trainer.engine.optimizer_state.named_leaves().items()
     }
@@ -133,15 +136,27 @@ def _is_saved(holder: Any) -> bool:
 
 def _fitting_optimizer(trainer: Any, path: Any, net: dict[str, Any], found: dict[str, Any]) -> Any:
     """Arrays for the optimizer's state, in its order, if names and shapes are those it has."""
-    shapes = {
-        name: jax.ShapeDtypeStruct(
-            holder.shape if holder.settled else net[name].shape, holder.dtype
-        )
-        for name, holder in sorted(trainer.net.named_parameters())
+    trained = {
+        name: holder
+        for name, holder in trainer.net.named_parameters()
         if holder.trainable and (holder.settled or name in net)
+    }
+    homes, places = together(trained, planned(trainer.net))
+    names = stacked_paths(places)
+    paths = {holder: name for name, holder in trained.items()}
+    shapes = {
+        name: jax.ShapeDtypeStruct(_shape(home, paths, net), home.dtype)
+        for name, home in zip(names, homes, strict=True)
     }
     wanted = jax.eval_shape(trainer.recipe.optimizer.init, shapes)
     return _fitting("the optimizer's state", path, wanted, found)
+
+
+def _shape(home: Any, paths: dict[Any, str], net: dict[str, Any]) -> tuple[int, ...]:
+    """The shape that an array will have once the net's arrays are loaded."""
+    if home.rows:
+        return len(home.rows), *_shape(home.rows[0], paths, net)
+    return home.shape if home.settled else net[paths[home]].shape
 
 
 def _fitting_sums(trainer: Any, path: Any, found: dict[str, Any]) -> Any:

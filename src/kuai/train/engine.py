@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 
+from kuai.core.arrange import gather, release
 from kuai.core.binding import Unbound
 from kuai.core.context import context, epoch
 from kuai.core.initialize import make_ready, materialize
@@ -75,6 +76,7 @@ class Engine:
         """The plan for the net as it is; the optimizer's state follows it."""
         if self._epoch == epoch.value and self._state is not None:
             return self._state.plan
+        self._arrange()
         now, tokens = epoch.value, tokens_of(self.recipe.net)
         plan = next((p for p in self._plans if p.fits(tokens)), None) or Plan(self.recipe.net)
         others = [p for p in self._plans if p is not plan]
@@ -83,6 +85,13 @@ class Engine:
         self._plans = [*others[1 - _KEPT_PLANS :], plan]
         self._epoch = now
         return plan
+
+    def _arrange(self) -> None:
+        """Let a step take the arrays of equal layers together, or plain Python each by itself."""
+        net = self.recipe.net
+        release([net], foreign=self.compiled)
+        if self.compiled:
+            gather([net])
 
     def one(self, leaves: list[jax.Array], treedef: Any) -> tuple[jax.Array, list[Any]]:
         """One step on a batch: (loss, what the metrics gathered)."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from kuai.core.parameter import Holder
 from kuai.errors import ArgumentError
 from kuai.train.plan import Plan, copied
 
@@ -114,10 +115,9 @@ class OptimizerState:
         }
 
     def _take_over(self, before: OptimizerState) -> None:
-        known = dict(zip(before._places(), before.lend(), strict=True))
+        known = _Known(zip(before._places(), before.lend(), strict=True))
         self.leaves = [
-            known[place] if _alike(known.get(place), leaf) else leaf
-            for place, leaf in zip(self._places(), self.leaves, strict=True)
+            known.best(place, leaf) for place, leaf in zip(self._places(), self.leaves, strict=True)
         ]
 
     def _places(self) -> list[Any]:
@@ -128,6 +128,52 @@ class OptimizerState:
             tuple(by_path.get(getattr(step, "key", None), step) for step in place)
             for place, _ in jax.tree.leaves_with_path(tree)
         ]
+
+
+class _Known:
+    """The leaves of an earlier state by place, those of a stack also by its rows.
+
+    Args:
+        leaves: (place, leaf).
+    """
+
+    def __init__(self, leaves: Iterable[tuple[Any, jax.Array]]) -> None:
+        self._leaves = dict(leaves)
+        self._rows = {
+            _put(place, row): (place, index)
+            for place in self._leaves
+            for stack in place
+            if isinstance(stack, Holder)
+            for index, row in enumerate(stack.rows)
+        }
+
+    def at(self, place: Any, fresh: jax.Array) -> jax.Array | None:
+        """The leaf at a place: a row of one that was stacked, or rows stacked.
+
+        Args:
+            place: in the state.
+            fresh: a new leaf for it; rows that are not known are taken from it.
+        """
+        if place in self._leaves:
+            return self._leaves[place]
+        if place in self._rows:
+            whole, index = self._rows[place]
+            leaf = self._leaves[whole]
+            return leaf[index] if leaf.ndim else None
+        stack = next((step for step in place if isinstance(step, Holder)), None)
+        if stack is None or fresh.shape[:1] != (len(stack.rows),):
+            return None
+        rows = [self.best(_put(place, row), fresh[i]) for i, row in enumerate(stack.rows)]
+        return jnp.stack(rows)
+
+    def best(self, place: Any, fresh: jax.Array) -> jax.Array:
+        """The leaf at a place, or a new one where none is known that is like it."""
+        found = self.at(place, fresh)
+        return found if found is not None and _alike(found, fresh) else fresh
+
+
+def _put(place: Any, holder: Holder) -> Any:
+    return tuple(holder if isinstance(step, Holder) else step for step in place)
 
 
 def _own(leaves: list[Any], taken: list[Any]) -> list[jax.Array]:

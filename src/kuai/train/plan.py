@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from kuai.core.parameter import Constant, Holder, Parameter, State
+from kuai.core.stack import Place, storage, together
 from kuai.core.targets import trainable
 from kuai.core.tree import Node, fingerprint, same_tokens, walk
 from kuai.errors import ArgumentError
@@ -20,8 +22,8 @@ class Plan:
         net: whose values have been made.
 
     Attributes:
-        paths: of the trained parameters.
-        parameters: that the optimizer changes.
+        paths: of the trained parameters; "layers.*.weight" for those of equal layers together.
+        parameters: that the optimizer changes; a stack for those of equal layers.
         states: that forward changes, and a step hands on.
         rest: what else forward may read.
         programs: compiled for this structure.
@@ -39,13 +41,12 @@ class Plan:
                 f"Trainer: expected {type(net).__name__} to have trainable parameters, got "
                 f"{_instead(walk(net).holders)}"
             )
-        self.paths = sorted(trained)
-        self.parameters: list[Parameter] = [trained[path] for path in self.paths]
-        others = [
-            h for h in walk(net).holders.values() if h.ready and h not in set(self.parameters)
-        ]
-        self.states: list[Holder] = [h for h in others if _is_lasting_state(h)]
-        self.rest: list[Holder] = [h for h in others if not _is_lasting_state(h)]
+        self.parameters, places = together(trained)
+        self.paths = stacked_paths(places)
+        known = set(trained.values())
+        others = [h for h in walk(net).holders.values() if h.ready and h not in known]
+        self.states = _homes(h for h in others if _is_lasting_state(h))
+        self.rest = _homes(h for h in others if not _is_lasting_state(h))
         self.programs: dict[Any, Any] = {}
 
     def fits(self, tokens: list[Any]) -> bool:
@@ -75,6 +76,27 @@ def _instead(holders: dict[str, Holder]) -> str:
 
 def _some(paths: list[str]) -> str:
     return ", ".join([*paths[:3], *(["..."] if len(paths) > 3 else [])])
+
+
+def stacked_paths(places: tuple[tuple[str, Place], ...]) -> list[str]:
+    """The path of each array of a bundle; a star where those of its rows differ."""
+    paths: dict[int, list[str]] = {}
+    for path, place in places:
+        paths.setdefault(place.array, []).append(path)
+    names = [_common(paths[array]) for array in sorted(paths)]
+    alone = len(set(names)) == len(names)
+    return names if alone else [paths[array][-1] for array in sorted(paths)]
+
+
+def _common(paths: list[str]) -> str:
+    steps = [path.split(".") for path in paths]
+    usual = max(map(len, steps))  # a row that is tied to something before has that one's path
+    same = zip(*(s for s in steps if len(s) == usual), strict=True)
+    return ".".join(names[0] if len(set(names)) == 1 else "*" for names in same)
+
+
+def _homes(holders: Iterable[Holder]) -> list[Holder]:
+    return list(dict.fromkeys(map(storage, holders)))
 
 
 def tokens_of(net: Node) -> list[Any]:

@@ -1,0 +1,53 @@
+"""Text out of a net that was trained on text, one character a token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from kuai.data.text_file import decode, encode
+
+CHARACTERS = 200
+TEMPERATURE = 0.8
+_OPENING = 16  # characters of the text that a sample begins with
+
+
+def can_write(net: Any) -> bool:
+    """Whether a net generates tokens."""
+    return callable(getattr(net, "generate", None))
+
+
+def opening(tokens: np.ndarray, vocabulary: Sequence[str]) -> str:
+    """The beginning of a text."""
+    return decode(tokens[:_OPENING], vocabulary)
+
+
+def write(
+    net: Any,
+    vocabulary: Sequence[str],
+    start: str,
+    *,
+    characters: int = CHARACTERS,
+    temperature: float = TEMPERATURE,
+    seed: int = 0,
+) -> str:
+    """What a net writes behind a beginning, which is part of the result.
+
+    Args:
+        net: with `generate`.
+        vocabulary: what its tokens stand for.
+        start: the beginning; at least one character of the vocabulary.
+        characters: how many are added.
+        temperature: 0: always the likeliest.
+        seed: of the draws.
+
+    Raises:
+        DataError: the beginning has a character that is not in the vocabulary.
+    """
+    prompt = encode(start, vocabulary, "the beginning")[None]
+    key = jax.random.key(seed)
+    tokens = net.generate(prompt, characters, temperature=temperature, key=key)
+    return decode(np.asarray(tokens)[0], vocabulary)

@@ -1,0 +1,176 @@
+"""Models in Hugging Face's layout: config.json beside weights in safetensors, whole or in shards.
+
+Each family says how its net is built from the config, and where its arrays go. Nothing is fetched:
+the folder is on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from kuai import files
+from kuai.core.block import Block
+from kuai.core.initialize import dry_run
+from kuai.core.weights import assign
+from kuai.errors import ArgumentError, FileFormatError, MissingFileError
+from kuai.models import families
+from kuai.models.translation import Rule, translated
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+_LARGEST_JSON = 50_000_000  # bytes; the index of a model with thousands of shards has a few million
+
+
+class Family(NamedTuple):
+    """A family of models.
+
+    Attributes:
+        build: config → the net.
+        rules: config → where the arrays go.
+        sample: config → an input that settles the shapes.
+    """
+
+    build: Callable[[Any], Block]
+    rules: Callable[[Any], list[Rule]]
+    sample: Callable[[Any], Any]
+
+
+def _tokens(_: Any) -> Any:
+    return jnp.zeros((1, 1), jnp.int32)
+
+
+def _image(config: Any) -> Any:
+    size = config.get("image_size", 64)
+    return jnp.zeros((1, size, size, config.get("num_channels", 3)))
+
+
+FAMILIES = {
+    "gpt2": Family(families.gpt2, families.gpt2_rules, _tokens),
+    "llama": Family(families.llama, families.llama_rules, _tokens),
+    "bert": Family(families.bert, families.bert_rules, _tokens),
+    "vit": Family(families.vit, families.vit_rules, _image),
+    "resnet": Family(families.resnet, families.resnet_rules, _image),
+}
+
+
+def from_pretrained(folder: str | os.PathLike[str], *, dtype: Any = None) -> Block:
+    """Build a net from a folder in Hugging Face's layout, and load its weights.
+
+    Args:
+        folder: with config.json and model.safetensors, or model.safetensors.index.json and the
+            shards that it names. `save_pretrained` of the library transformers writes one. The
+            families gpt2, llama, bert, vit and resnet are known.
+        dtype: of the parameters; default float32, whatever the file has.
+
+    Returns:
+        The net: `GPT2`, `Llama`, `BERT`, `ViT` or `ResNet`. Language models give logits of tokens,
+        classifiers logits of classes; images have their channels last.
+
+    Raises:
+        ArgumentError: the model is of no known family, or has an option that its net lacks.
+        MissingFileError: the folder, its config, its weights or a shard is not there.
+        FileFormatError: a file is damaged or of another format.
+        CheckpointError: the arrays do not fit the net that the config describes; the message lists
+            all that is missing, unexpected or of another shape.
+
+    Example:
+        >>> try:
+        ...     kuai.models.from_pretrained("no/such/folder")
+        ... except kuai.errors.MissingFileError as error:
+        ...     print(error)
+        from_pretrained: no/such/folder: no such folder; give one with config.json in it
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise MissingFileError(
+            f"from_pretrained: {path}: no such folder; give one with {CONFIG} in it"
+        )
+    config = _object(path / CONFIG)
+    family = _family(path, config)
+    net = family.build(config)
+    if dtype is not None:
+        net.astype(dtype)
+    dry_run(net, (family.sample(config),), {})
+    arrays = translated(_arrays(path), family.rules(config))
+    assign(net, arrays, {}, strict=True, source=str(path))
+    return net
+
+
+def _family(path: Path, config: dict[str, Any]) -> Family:
+    kind = config.get("model_type")
+    if kind not in FAMILIES:
+        raise ArgumentError(
+            f"from_pretrained: {path}: expected a model of a known family ({', '.join(FAMILIES)}), "
+            f"got model_type {kind!r}; build the net with kuai.nn and load its arrays by path"
+        )
+    return FAMILIES[kind]
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of all weight files by name."""
+    if (path / WEIGHTS).is_file():
+        return files.read_arrays(path / WEIGHTS)[0]
+    if not (path / INDEX).is_file():
+        raise MissingFileError(
+            f"from_pretrained: {path}: expected {WEIGHTS} or {INDEX}, got neither{_hint(path)}"
+        )
+    places = _object(path / INDEX).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(n, str) for n in places.values()):
+        raise FileFormatError(
+            f"{path / INDEX}: expected a weight_map from names to files; download it again"
+        )
+    shards = sorted(set(places.values()))
+    _check_there(path, shards)
+    arrays: dict[str, np.ndarray] = {}
+    for shard in shards:
+        arrays |= files.read_arrays(path / shard)[0]
+    return arrays
+
+
+def _check_there(path: Path, shards: list[str]) -> None:
+    outside = [name for name in shards if Path(name).name != name or name in ("", ".", "..")]
+    if outside:
+        raise FileFormatError(
+            f"{path / INDEX}: expected names of files in this folder, got {outside[0]!r}; the file "
+            "is damaged or hostile"
+        )
+    missing = [name for name in shards if not (path / name).is_file()]
+    if missing:
+        raise MissingFileError(
+            f"from_pretrained: {path}: {len(missing)} of {len(shards)} shards are missing: "
+            f"{', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}; download them too"
+        )
+
+
+def _object(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise MissingFileError(
+            f"from_pretrained: {path}: no such file; a model's folder has {CONFIG} beside its "
+            "weights"
+        )
+    if path.stat().st_size > _LARGEST_JSON:
+        raise FileFormatError(f"{path}: too large for what it should describe")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(f"{path}: expected JSON, but {error}; download it again") from None
+    if not isinstance(found, dict):
+        raise FileFormatError(f"{path}: expected a JSON object, got {type(found).__name__}")
+    return found
+
+
+def _hint(path: Path) -> str:
+    if any(path.glob("pytorch_model*.bin")):
+        return (
+            "; there is a pytorch_model.bin: load it with transformers and write the folder anew "
+            "with save_pretrained"
+        )
+    return "; download the weights too"
