@@ -14,7 +14,7 @@ from kuai import nn
 from tests import oracles_spatial as oracles
 from tests import peers_spatial as peers
 from tests.entry import Entry
-from tests.oracles import pointwise
+from tests.oracles import pointwise, softplus
 from tests.oracles_spatial import channels_first, with_bias
 
 BOTH = {"weight": "weight", "bias": "bias"}
@@ -108,8 +108,8 @@ CONVOLUTIONS = [
     ),
     conv_entry(
         "SeparableConv2d",
-        lambda: nn.SeparableConv2d(4, 2, strides=2, multiplier=2, activation="tanh"),
-        lambda a, x: np.tanh(
+        lambda: nn.SeparableConv2d(4, 2, strides=2, multiplier=2, activation="softplus"),
+        lambda a, x: softplus(
             convolved([(0, 0)] * 2, [1, 1], [1, 1], at="pointwise.")(
                 a, convolved([(0, 0)] * 2, [2, 2], [1, 1], groups=3, at="depthwise.")(a, x)
             )
