@@ -31,7 +31,9 @@ GOLDENS = Path(__file__).parent / "tests" / "goldens"
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # The modules of array functions; so kuai is imported inside functions below.
-install_import_hook(["kuai.nn.ops", "kuai.losses", "kuai.metrics"], "beartype.beartype")
+ARRAY_FUNCTIONS = ["kuai.losses", "kuai.metrics", *(f"kuai.nn.{name}" for name in
+                   ("gru_ops", "lstm_ops", "ops", "rnn_ops"))]  # fmt: skip
+install_import_hook(ARRAY_FUNCTIONS, "beartype.beartype")
 
 # No test may depend on how fast the machine is, and CI must find what it found before.
 hypothesis.settings.register_profile(
