@@ -15,7 +15,7 @@ SEQUENCES = ((2, 3, 4),)
 
 def torch_names(cells: int, both: bool, at: str = "inner.") -> dict[str, str]:
     """Paths of `cells` → names of torch's parameters."""
-    names = {}
+    names: dict[str, str] = {}
     for cell in range(cells):
         layer, back = (cell // 2, cell % 2) if both else (cell, 0)
         end = f"l{layer}" + "_reverse" * back
