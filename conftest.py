@@ -33,8 +33,8 @@ GOLDENS = Path(__file__).parent / "tests" / "goldens"
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # The modules of array functions; so kuai is imported inside functions below. What they import for
 # their annotations alone, and so not at run time, is found among the built-in names.
-OPS = ["adaptive_pooling", "attending", "convolution", "dropping", "linear", "lookup", "norm",
-       "padding", "pooling", "resizing", "shuffling"]  # fmt: skip
+OPS = ["adaptive_pooling", "attending", "convolution", "dropping", "gru_scan", "linear", "lookup",
+       "lstm_scan", "norm", "padding", "pooling", "resizing", "rnn_scan", "shuffling"]  # fmt: skip
 jaxtyping.install_import_hook(
     [*(f"kuai.nn.ops.{name}" for name in OPS), "kuai.nn.functions", "kuai.losses", "kuai.metrics"],
     "beartype.beartype",

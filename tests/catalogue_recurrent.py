@@ -40,9 +40,10 @@ def outputs_alone(torch: Any, module: Any) -> Any:
     return Outputs()
 
 
-def ahead_and_back(a, x):
-    back = over_time(gru_step, 1, a, "back.", x, reverse=True)
-    return over_time(gru_step, 1, a, "ahead.", x) + back
+def reversed_then_both(a, x):
+    x = over_time(rnn_step(), 1, a, "0.cell.", x, reverse=True)
+    back = over_time(gru_step, 1, a, "1.back.", x, reverse=True)
+    return over_time(gru_step, 1, a, "1.ahead.", x) + back
 
 
 RECURRENT = [
@@ -82,17 +83,12 @@ RECURRENT = [
         mixed="promoted",
     ),
     Entry(
-        "Recurrent",
-        lambda: nn.Recurrent(nn.RNNCell(5, use_bias=False), reverse=True, return_state=False),
-        lambda a, x: over_time(rnn_step(), 1, a, "cell.", x, reverse=True),
-        inputs=SEQUENCES,
-        output=(2, 3, 5),
-        mixed="promoted",
-    ),
-    Entry(
-        "Bidirectional",
-        lambda: nn.Bidirectional(nn.GRUCell(5), join="sum", return_state=False),
-        ahead_and_back,
+        "Recurrent and Bidirectional",
+        lambda: nn.Sequential(
+            nn.Recurrent(nn.RNNCell(3, use_bias=False), reverse=True, return_state=False),
+            nn.Bidirectional(nn.GRUCell(5), join="sum", return_state=False),
+        ),
+        reversed_then_both,
         inputs=SEQUENCES,
         output=(2, 3, 5),
         mixed="promoted",
