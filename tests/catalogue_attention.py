@@ -134,9 +134,23 @@ def layer_shapes(features: int, hidden: int, *, cross: bool = False) -> dict[str
     return shapes
 
 
-def encoder_peer(t, call: Any = lambda x: ((x,), {}), **options: Any):
-    module = t.nn.TransformerEncoderLayer(4, 2, 5, dropout=0.0, batch_first=True, **options)
-    return peers.adapter(t, module, layer_shapes(4, 5), peers.packed_layer, call)
+def encoder_peer(t):
+    module = t.nn.TransformerEncoderLayer(4, 2, 5, dropout=0.0, batch_first=True)
+    return peers.adapter(t, module, layer_shapes(4, 5), peers.packed_layer, lambda x: ((x,), {}))
+
+
+BIASLESS = [path for path in peers.ENCODER_LAYER if not path.endswith("bias")]
+
+
+def biasless_peer(t):
+    def gelu(x):
+        return t.nn.functional.gelu(x, approximate="tanh")
+
+    module = t.nn.TransformerEncoderLayer(
+        6, 2, 5, 0.0, gelu, batch_first=True, norm_first=True, bias=False
+    )
+    shapes = {path: layer_shapes(6, 5)[path] for path in BIASLESS}
+    return peers.adapter(t, module, shapes, peers.packed_layer, lambda x: ((x,), {}))
 
 
 def decoder_call(x, memory):
@@ -373,13 +387,18 @@ TRANSFORMER = [
         names=peers.renamed(peers.ENCODER_LAYER),
     ),
     entry(
-        "TransformerEncoderLayer, norm first",
-        lambda: nn.TransformerEncoderLayer(2, 5, "gelu", norm_first=True),
-        lambda a, x: encoder_layer(a, x, norm_first=True, activation=gelu_tanh),
-        peer=lambda t: encoder_peer(
-            t, activation=lambda x: t.nn.functional.gelu(x, approximate="tanh"), norm_first=True
+        "TransformerEncoderLayer without biases, norm first",
+        lambda: nn.TransformerEncoderLayer(
+            nn.MultiHeadAttention(2, use_bias=False),
+            nn.FeedForward(5, use_bias=False),
+            norm=nn.LayerNorm(use_bias=False),
+            norm_first=True,
         ),
-        names=peers.renamed(peers.ENCODER_LAYER),
+        lambda a, x: encoder_layer(a, x, norm_first=True, activation=gelu_tanh),
+        inputs=((2, 4, 6),),
+        output=(2, 4, 6),
+        peer=biasless_peer,
+        names=peers.renamed(BIASLESS),
     ),
     entry(
         "TransformerEncoderLayer with lengths",

@@ -96,7 +96,8 @@ def feed_forward(a, x, at="", activation=gelu_tanh):
 
 
 def norm(a, x, at):
-    return layer_norm({name: a[f"{at}{name}"] for name in ("weight", "bias")}, x)
+    own = {path.removeprefix(at): array for path, array in a.items() if path.startswith(at)}
+    return layer_norm(own, x)
 
 
 def relu(x):

@@ -58,12 +58,11 @@ def adapter(
 
 def packed_attention(t: Any, own: dict[str, Any], at: str = "", to: str = "") -> dict[str, Any]:
     parts = [own[f"{at}{name}.weight"].T for name in ("query", "key", "value")]
-    biases = [own[f"{at}{name}.bias"] for name in ("query", "key", "value")]
-    found = {
-        f"{to}in_proj_bias": t.cat(biases),
-        f"{to}out_proj.weight": own[f"{at}output.weight"].T,
-        f"{to}out_proj.bias": own[f"{at}output.bias"],
-    }
+    found = {f"{to}out_proj.weight": own[f"{at}output.weight"].T}
+    if f"{at}output.bias" in own:
+        biases = [own[f"{at}{name}.bias"] for name in ("query", "key", "value")]
+        found[f"{to}in_proj_bias"] = t.cat(biases)
+        found[f"{to}out_proj.bias"] = own[f"{at}output.bias"]
     if parts[0].shape == parts[1].shape:
         return {**found, f"{to}in_proj_weight": t.cat(parts)}
     names = ("q_proj_weight", "k_proj_weight", "v_proj_weight")
@@ -77,10 +76,11 @@ def packed_layer(
     found = packed_attention(t, own, f"{at}attention.", f"{to}self_attn.")
     if cross:
         found |= packed_attention(t, own, f"{at}cross_attention.", f"{to}multihead_attn.")
-    for ours, theirs in (("up", "linear1"), ("down", "linear2")):
-        found[f"{to}{theirs}.weight"] = own[f"{at}feed_forward.{ours}.weight"].T
-        found[f"{to}{theirs}.bias"] = own[f"{at}feed_forward.{ours}.bias"]
-    for number, name in enumerate(norms, 1):
+    names = {"feed_forward.up": "linear1", "feed_forward.down": "linear2"}
+    names |= {name: f"norm{number}" for number, name in enumerate(norms, 1)}
+    for ours, theirs in names.items():
         for part in ("weight", "bias"):
-            found[f"{to}norm{number}.{part}"] = own[f"{at}{name}.{part}"]
+            tensor = own.get(f"{at}{ours}.{part}")
+            if tensor is not None:
+                found[f"{to}{theirs}.{part}"] = tensor.T if tensor.ndim == 2 else tensor
     return found

@@ -24,6 +24,7 @@ class _Layer(Block):
 
     norm_first: bool
     dropout: float
+    attention_norm: Block
 
     def _before(self, norm: Block, x: jax.Array) -> Any:
         return norm(x) if self.norm_first else x
@@ -34,8 +35,10 @@ class _Layer(Block):
         return y if self.norm_first else norm(y)
 
     def _kuai_parts(self) -> list[str]:
-        told = "activation="  # by feed_forward, which is shown as a block
-        return [text for text in arguments(self) if not text.startswith(told)]
+        told = ("activation=", "norm=")  # by feed_forward, and by the norm that was made
+        own = [text for text in arguments(self) if not text.startswith(told)]
+        norm = repr(self.attention_norm)
+        return own if norm == "LayerNorm()" else [*own, f"norm={norm}"]
 
 
 class TransformerEncoderLayer(_Layer):
