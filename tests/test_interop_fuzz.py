@@ -74,11 +74,10 @@ def test_no_flipped_bit_breaks_a_reader(name, tmp_path):
     data = seed.files[seed.main]
 
     def flipped():
-        for position in range(len(data)):
-            for bit in range(8):
-                damaged = bytearray(data)
-                damaged[position] ^= 1 << bit
-                yield bytes(damaged)
+        for bit in range(0, 8 * len(data), max(1, len(data) // 1000)):  # 8,000 at most
+            damaged = bytearray(data)
+            damaged[bit // 8] ^= 1 << bit % 8
+            yield bytes(damaged)
 
     assert set(outcomes(seed, tmp_path / "flipped", flipped())) <= {"read", "refused"}
 
