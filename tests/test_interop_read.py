@@ -151,13 +151,8 @@ def test_what_else_a_checkpoint_may_hold(tmp_path):
     weights = interop.read(tmp_path / "net.pt")
     assert weights.shapes == {"w": (2,), "n": (3,), "7": (1,), "list.0": (1,)}
     assert weights.metadata == {
-<<<<<<< HEAD
-        "s": 2.5, "device": "cpu", "size.0": 1, "size.1": 2, "names.0": "a", "none": None,
-        "list.1.x": "y",
-=======
         "s": 2.5, "device": "cpu",
         "size.0": 1, "size.1": 2, "names.0": "a", "none": None, "list.1.x": "y",
->>>>>>> interop
     }  # fmt: skip
     torch.save(torch.ones(2), tmp_path / "one.pt")
     assert interop.read(tmp_path / "one.pt").shapes == {"array": (2,)}
