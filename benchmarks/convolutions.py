@@ -193,8 +193,8 @@ def _torch_stepped(stem: int, memory: Any, x: jax.Array, labels: jax.Array) -> W
         layers += [TorchBlock(inputs, outputs, 1 if inputs == outputs else 2)]
         layers += [TorchBlock(outputs, outputs, 1)]
     head = torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(512, 10, bias=False)
-    net: Any = torch.nn.Sequential(*layers, *head)  # its stubs know no memory format
-    net = net.to(memory_format=memory)
+    net: Any = torch.nn.Sequential(*layers, *head)  # its stub knows no memory format
+    net.to(memory_format=memory)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-4)
     images, targets = _torch(x, memory), torch.from_numpy(np.array(labels)).long()
 

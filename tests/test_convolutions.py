@@ -172,7 +172,7 @@ def cases(draw):
 def check_any(case):
     geometry = geometry_of(case)
     narrow = [jnp.asarray(a, jnp.float32) for a in arrays(case)]
-    found = products(CPU, *narrow, geometry)
+    found = jax.jit(partial(products, CPU, geometry=geometry))(*narrow)
     close(found, oracle(*(np.asarray(a, np.float64) for a in narrow), geometry))
 
 
@@ -222,7 +222,7 @@ def test_a_hessian_is_that_of_jax():
     case = (1, 2, 1, (4,), (3,), (1,), ((1, 0),), (1,), 1)
     x, weight, _ = (jnp.asarray(a, jnp.float32) for a in arrays(case))
     found, expected = (
-        jax.hessian(lambda weight, conv=conv: (jnp.tanh(conv(x, weight)) ** 2).sum())(weight)
+        jax.jit(jax.hessian(lambda w, conv=conv: (jnp.tanh(conv(x, w)) ** 2).sum()))(weight)
         for conv in (convolution(case), by_lax(case))
     )
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
@@ -240,11 +240,12 @@ def test_vmap_is_a_loop(case, axes):
         for a, axis in zip((x, weight), axes, strict=True)
     ]
 
+    @jax.jit
     def all_three(x, weight, g):
         y, pull = jax.vjp(convolution(case), x, weight)
         return y, *pull(g)
 
-    found = jax.vmap(all_three, (*axes, 0))(*given, g)
+    found = jax.jit(jax.vmap(all_three, (*axes, 0)))(*given, g)
     first, second = (
         [a[0] if axis is None else a[i] for i in range(3)]
         for a, axis in zip((x, weight), axes, strict=True)
@@ -257,8 +258,11 @@ def test_jacobians_batch_the_gradients():
     case = PLAIN[4]
     x, weight, _ = (jnp.asarray(a, jnp.float32) for a in arrays(case))
     for derivative in (jax.jacrev, jax.jacfwd):
-        found = derivative(convolution(case), (0, 1))(x, weight)
-        close(found, [np.asarray(a) for a in derivative(by_lax(case), (0, 1))(x, weight)])
+        found, expected = (
+            jax.jit(derivative(conv, (0, 1)))(x, weight)
+            for conv in (convolution(case), by_lax(case))
+        )
+        close(found, [np.asarray(a) for a in expected])
 
 
 def test_a_loop_gives_what_repetition_gives():
@@ -329,6 +333,9 @@ CHOICES = [
     ("weight_gradient", 8, 64, 64, (32, 32), (3, 3), (1, 1), 1, WINOGRAD),
     ("weight_gradient", 8, 64, 64, (16, 16), (3, 3), (1, 1), 1, DIRECT),
     ("forward", 8, 512, 512, (4, 4), (3, 3), (1, 1), 1, DIRECT),
+    ("input_gradient", 8, 512, 512, (4, 4), (3, 3), (1, 1), 1, COLUMNS),
+    ("weight_gradient", 8, 512, 512, (4, 4), (3, 3), (1, 1), 1, COLUMNS),
+    ("input_gradient", 8, 32, 32, (4, 4), (3, 3), (1, 1), 1, DIRECT),
     ("forward", 8, 512, 512, (2, 2), (3, 3), (1, 1), 1, COLUMNS),
     ("input_gradient", 8, 256, 512, (4, 4), (3, 3), (2, 2), 1, COLUMNS),
     ("input_gradient", 8, 128, 128, (16, 16), (3, 3), (2, 2), 1, DIRECT),
@@ -382,7 +389,8 @@ def test_gradients_outside_a_cpu_are_those_of_jax():
 def test_infinite_values_stay_in_their_tile():
     x = jnp.zeros((1, 8, 8, 1)).at[0, 0, 0, 0].set(jnp.inf)
     geometry = Geometry((8, 8), (3, 3), (1, 1), FAR, (1, 1), 1)
-    found = WINOGRAD.forward(x, jnp.ones((3, 3, 1, 1)), geometry)[0, :, :, 0]
+    convolved = jax.jit(WINOGRAD.forward, static_argnums=2)(x, jnp.ones((3, 3, 1, 1)), geometry)
+    found = convolved[0, :, :, 0]
     assert not np.isfinite(found[:2, :2]).any()
     assert np.isfinite(found[2:]).all()
     assert np.isfinite(found[:, 2:]).all()

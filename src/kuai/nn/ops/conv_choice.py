@@ -1,6 +1,6 @@
 """Which form computes a convolution on a CPU, by its shape: what was quickest when measured.
 
-docs/decisions/0016-convolutions-on-cpu.md has the figures behind the numbers here.
+docs/decisions/0018-convolutions-on-cpu.md has the figures behind the numbers here.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ MOST_TAPS = 128  # that are written one by one into a program
 NARROW = 32  # outputs, below which XLA has no quick kernel
 LEAST_TILES, LEAST_CHANNELS = 96, 128  # below, Winograd's transforms cost more than they save
 MANY_TILES, SOME_CHANNELS = 2048, 64  # from here on it saves in the weight gradient nevertheless
+# Up to so many places of the kernel, XLA spends longer on turning a kernel, or on putting together
+# the few sums of its gradient, than one matmul takes.
+FEW_PLACES = {"input_gradient": 256, "weight_gradient": 128}
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,9 @@ def chosen(work: Work) -> Form:
         return _BLOCKS
     if geometry.taps == 1:
         return POINTWISE
-    if few_taps and _overhangs(work):
-        return COLUMNS
-    return WINOGRAD if _winograd_saves(work) else DIRECT
+    if _winograd_saves(work):
+        return WINOGRAD
+    return COLUMNS if few_taps and (_overhangs(work) or _has_few_places(work)) else DIRECT
 
 
 def _is_thin(work: Work) -> bool:
@@ -81,6 +84,13 @@ def _overhangs(work: Work) -> bool:
         "weight_gradient": (geometry.sizes, geometry.outputs),
     }[work.step]
     return all(size < extent for size, extent in zip(sizes, kernel, strict=True))
+
+
+def _has_few_places(work: Work) -> bool:
+    """Whether a gradient is one of many channels at few places."""
+    places = work.batch * math.prod(work.geometry.outputs)
+    channels = min(work.inputs, work.outputs)
+    return channels >= SOME_CHANNELS and places <= FEW_PLACES.get(work.step, 0)
 
 
 def _winograd_saves(work: Work) -> bool:

@@ -53,7 +53,7 @@ def convolve(
         [3.0, 6.0]
 
     Reference:
-        docs/decisions/0016-convolutions-on-cpu.md: which form where, and the figures.
+        docs/decisions/0018-convolutions-on-cpu.md: which form where, and the figures.
     """
     geometry = Geometry(x.shape[1:-1], weight.shape[:-2], strides, padding, dilation, groups)
     jax.eval_shape(partial(by_jax, geometry=geometry), x, weight)

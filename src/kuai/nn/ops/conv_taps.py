@@ -8,15 +8,12 @@ A tap sees the input through strides and padding: a slice of it with the output'
 from __future__ import annotations
 
 import itertools
-import math
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from kuai.nn.ops.conv_geometry import Form, Geometry, flip, transposed
-
-ROWS = 16  # of products summed element by element, as vectors, before the rest is reduced
 
 
 def _seen(x: jax.Array, geometry: Geometry) -> list[jax.Array]:
@@ -55,11 +52,10 @@ def _columns(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
 
 def _depthwise(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
     """Each channel by kernels of its own: products of vectors of channels, fused into one loop."""
-    factors = weight.reshape(geometry.taps, geometry.groups, -1)
-    y = sum(
-        seen[..., None] * factor for seen, factor in zip(_seen(x, geometry), factors, strict=True)
-    )
-    return y.reshape(x.shape[0], *geometry.outputs, weight.shape[-1])
+    factors = weight.reshape(geometry.taps, -1)
+    seen = _seen(_repeated(x, weight.shape[-1]), geometry)
+    products = [tap * factor for tap, factor in zip(seen, factors, strict=True)]
+    return sum(products[1:], products[0])
 
 
 def _depthwise_input_gradient(g: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
@@ -71,17 +67,15 @@ def _depthwise_input_gradient(g: jax.Array, weight: jax.Array, geometry: Geometr
 
 def _depthwise_weight_gradient(x: jax.Array, g: jax.Array, geometry: Geometry) -> jax.Array:
     """For each tap, what it sees times g, summed over all places."""
-    g = g.reshape(*g.shape[:-1], geometry.groups, -1)
-    sums = [_sum_of_rows(seen[..., None] * g) for seen in _seen(x, geometry)]
-    return jnp.stack(sums).reshape(*geometry.kernel, 1, -1)
+    places = tuple(range(g.ndim - 1))
+    seen = _seen(_repeated(x, g.shape[-1]), geometry)
+    return jnp.stack([(tap * g).sum(places) for tap in seen]).reshape(*geometry.kernel, 1, -1)
 
 
-def _sum_of_rows(products: jax.Array) -> jax.Array:
-    """Σ over all axes but the last two, first of few long rows: XLA's own sum is not vectorized."""
-    count = math.prod(products.shape[:-2])
-    rows = math.gcd(count, ROWS) or 1
-    split = products.reshape(rows, count // rows, *products.shape[-2:])
-    return sum(split[1:], split[0]).sum(0)
+def _repeated(x: jax.Array, outputs: int) -> jax.Array:
+    """Every channel as often as it has kernels."""
+    times = outputs // x.shape[-1]
+    return x if times == 1 else jnp.repeat(x, times, -1)
 
 
 POINTWISE = transposed(_pointwise)
