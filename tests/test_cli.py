@@ -57,7 +57,7 @@ def test_text_and_json_say_the_same(kuai):
         (("show", "mlp", "--hidden", "8,0"), "got '8,0'"),
         (
             ("show", "nothing"),
-            "expected the folder of a run, a .safetensors file, mlp or module:fa",
+            "expected the folder of a run, a .safetensors file, mlp, lenet, resnet18",
         ),
         (("train", "--epochs", "0"), "--epochs: expected a whole number from 1, got '0'"),
         (("train", "--test", "1"), "--test: expected a number from 0 up to below 1, got '1'"),
@@ -65,7 +65,7 @@ def test_text_and_json_say_the_same(kuai):
         (("train", "--optimizer", "adm"), "--optimizer: expected one of adam, adamw"),
         (
             ("train", "--net", "mlq"),
-            "expected mlp or module:factory, got 'mlq'; did you mean 'mlp'?",
+            "lstm or module:factory, got 'mlq'; did you mean 'mlp'?",
         ),
         (("train", "--data", "digit"), "did you mean 'digits'?"),
         (("train", "--resume", "--force"), "--resume goes with none of --force"),

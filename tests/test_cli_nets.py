@@ -33,7 +33,7 @@ def test_a_net_for_text_learns_and_writes(kuai, tmp_path, net):
     answer = kuai("train", "--data", "text:t.txt", *net, *SHORT, "--quiet")
     assert answer.code == 0, answer.err
     found = losses(tmp_path / "runs" / "t")
-    assert found[-1] < 0.8 * found[0]
+    assert found[-1] < 0.9 * found[0]
     sample = answer.out.partition("a sample of what it writes:\n")[2]
     assert sample.startswith(SENTENCE[:16])
     assert len(sample.strip("\n")) >= 200

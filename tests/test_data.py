@@ -66,7 +66,7 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch):
     [
         ("digit", "got 'digit'; did you mean 'digits'?"),
         ("data.parquet", "a file that ends in .npz or .csv, got 'data.parquet'"),
-        ("", "expected one of ['digits'] or the path"),
+        ("", "expected one of ['digits'], text:FILE, or the path"),
     ],
 )
 def test_an_unknown_source_is_refused_with_those_there_are(source, text):

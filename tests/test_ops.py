@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from kuai.nn import ops
+from kuai.nn._dtypes import promoted
 
 sizes = st.integers(0, 4)
 EPSILON = float(jnp.finfo(jnp.float32).eps)
@@ -117,7 +118,7 @@ def test_embedding_gradient_adds_up_repeated_rows():
     ],
 )
 def test_promoted_works_under_strict_promotion(first, second, wide):
-    assert ops.promoted(jnp.dtype(first), jnp.dtype(second)) == jnp.dtype(wide)
+    assert promoted(jnp.dtype(first), jnp.dtype(second)) == jnp.dtype(wide)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_goldens(name):
 def test_live(name, tmp_path):
     pytest.importorskip("transformers", reason="make peers installs it")
     pytest.importorskip("torch", reason="make peers installs it")
-    hugging_face.make(name, tmp_path, seed=1, max_shard_size="20KB")
+    hugging_face.make(name, tmp_path, seed=1, max_shard_size="6KB")
     assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
     check_same(tmp_path)
 

@@ -35,11 +35,14 @@ REFUSED: dict[str, Any] = {
         ArgumentError,
         lambda: tanhs(unroll=0),
     ),
-    "expected remat to be True, False, a policy or its name, got 'dots'; names are": (
+    "such as 'dots', a function of jax.checkpoint_policies, or False, got 'dotz'": (
         ArgumentError,
-        lambda: tanhs(remat="dots"),
+        lambda: tanhs(remat="dotz"),
     ),
-    "a policy or its name, got 3; names are": (ArgumentError, lambda: tanhs(remat=3)),
+    "or False, got 3; remat() keeps nothing but the inputs": (
+        ArgumentError,
+        lambda: tanhs(remat=3),
+    ),
     "expected a block, or a function that makes one, got int 3; write for example nn.Repeat(": (
         RegistrationError,
         lambda: REPEAT(3, 2),

@@ -73,7 +73,9 @@ def recipe(settings: Settings, outputs: int) -> Recipe:
     """
     if ":" not in settings.net and settings.net not in KNOWN:
         raise UsageError(_unknown(settings.net))
-    known = () if ":" in settings.net else KNOWN[settings.net].options
+    if ":" in settings.net:
+        return Recipe(settings.net, outputs, {})
+    known = KNOWN[settings.net].options
     foreign = [o.name for o in SHAPE if o not in known and o.key in settings.given]
     if foreign:
         raise UsageError(f"--{foreign[0]}: the net {settings.net} has no such option; leave it out")

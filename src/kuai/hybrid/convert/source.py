@@ -10,6 +10,7 @@ import ast
 import copy
 import dis
 import linecache
+import threading
 import types
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ from kuai.hybrid.convert import build
 from kuai.hybrid.convert.codes import Codes
 
 Definition = ast.FunctionDef | ast.Lambda
+# CPython counts the depth of a syntax tree for all threads together (gh-106905): two that go
+# through one at the same time may fail with "AST constructor recursion depth mismatch".
+AST_ALONE = threading.Lock()
 
 
 class SourceError(Exception):
@@ -97,11 +101,13 @@ def _parsed(filename: str, namespace: dict[str, object]) -> File:
     if not lines:
         raise SourceError(f"there is no source of {filename}")
     try:
-        tree = ast.parse(text)
+        with AST_ALONE:
+            tree = ast.parse(text)
     except SyntaxError:
         raise SourceError(f"{filename} does not parse any more") from None
     definitions = _by_line(tree)
-    codes = _codes(compile(tree, filename, "exec", dont_inherit=True))
+    with AST_ALONE:
+        codes = _codes(compile(tree, filename, "exec", dont_inherit=True))
     _files[filename] = File(text, definitions, codes)
     return _files[filename]
 
@@ -171,7 +177,8 @@ def code_of(node: Definition, code: types.CodeType, parameters: tuple[str, ...])
         body = [node, ast.Return(build.load(name))]
     factory = build.at(build.function("factory", parameters, body), node)
     module = ast.Module([factory], [])
-    outer = compile(module, code.co_filename, "exec", _future(code), dont_inherit=True)
+    with AST_ALONE:
+        outer = compile(module, code.co_filename, "exec", _future(code), dont_inherit=True)
     inner = next(c for c in outer.co_consts if isinstance(c, types.CodeType))
     return next(c for c in inner.co_consts if isinstance(c, types.CodeType) and c.co_name == name)
 
