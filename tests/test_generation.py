@@ -20,7 +20,9 @@ NETS = {
 }
 
 
-@pytest.fixture(params=NETS, scope="module")
+@pytest.fixture(
+    params=["gpt2", "lstm", pytest.param("llama", marks=pytest.mark.slow)], scope="module"
+)
 def net(request):
     made = NETS[request.param]()
     made(jnp.zeros((1, 1), jnp.int32))

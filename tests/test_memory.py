@@ -89,6 +89,7 @@ def objects_of_kuai():
     return Counter(k for k in kinds if str(k.__module__).partition(".")[0] in ("kuai", "tests"))
 
 
+@pytest.mark.slow  # each counts every object of its process, four times
 @pytest.mark.parametrize("make", [Small, Branching])
 @pytest.mark.parametrize(
     "use",

@@ -63,7 +63,11 @@ def check_gradients(folder, gradients, results):
         )
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK = ("gpt2", "bert", "resnet_basic")
+EACH = [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in CASES]
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_goldens(name):
     check_same(GOLDENS / name)
 
