@@ -51,6 +51,13 @@ def test_a_net_for_text_learns_and_writes(kuai, tmp_path, net):
     assert json.loads(scores.out)["part"] == "test"
 
 
+@pytest.mark.parametrize("net", ["lenet", "resnet18", "gpt-mini", "lstm"])
+def test_a_known_net_is_shown_with_an_input_of_its_kind(kuai, net):
+    answer = kuai("show", net, "--json")
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["flops"] > 0
+
+
 def test_images_are_made_of_rows_of_pixels(kuai, tmp_path):
     rows = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
     labels = (rows[:, :8].sum(1) > rows[:, 8:].sum(1)).astype(int)

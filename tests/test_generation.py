@@ -50,6 +50,12 @@ def test_greedy_is_the_likeliest_token_each_time(net):
     assert net.generate(jnp.array(prompts), 6).tolist() == made.tolist()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETS)
+def test_a_net_need_not_have_been_called_before(name):
+    assert NETS[name]().generate([[1, 2]], 3).shape == (1, 5)
+
+
 def test_prompts_of_different_lengths_are_each_as_if_alone(net):
     prompts = np.array([[1, 2, 3, 4], [5, 6, 0, 0], [7, 0, 0, 0]])
     counts = np.array([4, 2, 1])

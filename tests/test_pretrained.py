@@ -150,6 +150,8 @@ def test_a_config_that_does_not_fit_the_weights_tells_every_difference(folder):
             {"model_type": "mamba"},
             r"known family \(gpt2, llama, bert, vit, resnet\), got .*'mamba'",
         ),
+        ({"tie_word_embeddings": False}, "expected tie_word_embeddings to be True, got False"),
+        ({"attn_pdrop": 0.3}, "expected attn_pdrop to be 0.1, got 0.3"),
         ({"activation_function": "sin"}, "activation_function to be one of gelu_new"),
         (
             {"scale_attn_by_inverse_layer_idx": True},

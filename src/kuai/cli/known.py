@@ -32,11 +32,15 @@ class Known:
         make: (outputs, **options) → the net.
         inputs: the data's inputs → as the net takes them.
         options: those of `SHAPE` that it has.
+        shape: of an input as it may be shown with, without the batch axis.
+        dtype: of that input.
     """
 
     make: Callable[..., Block]
     inputs: Callable[[np.ndarray], np.ndarray]
     options: tuple[Option, ...] = ()
+    shape: tuple[int, ...] = (64,)  # the digits
+    dtype: str = "float32"
 
 
 def as_floats(x: np.ndarray) -> np.ndarray:
@@ -95,10 +99,12 @@ def _small(make: Callable[..., Block]) -> Callable[..., Block]:
 
 KNOWN: dict[str, Known] = {
     "mlp": Known(_mlp, as_floats, (HIDDEN, ACTIVATION, DROPOUT)),
-    "lenet": Known(lambda outputs: models.lenet(outputs, activation="relu"), as_images),
+    "lenet": Known(
+        lambda outputs: models.lenet(outputs, activation="relu"), as_images, shape=(28, 28)
+    ),
     "resnet18": Known(_small(models.resnet18), as_images),
     "resnet34": Known(_small(models.resnet34), as_images),
     "resnet50": Known(_small(models.resnet50), as_images),
-    "gpt-mini": Known(_gpt, as_tokens, (LAYERS, WIDTH, HEADS, DROPOUT)),
-    "lstm": Known(_lstm, as_tokens, (LAYERS, WIDTH, DROPOUT)),
+    "gpt-mini": Known(_gpt, as_tokens, (LAYERS, WIDTH, HEADS, DROPOUT), dtype="int32"),
+    "lstm": Known(_lstm, as_tokens, (LAYERS, WIDTH, DROPOUT), dtype="int32"),
 }

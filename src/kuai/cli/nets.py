@@ -60,6 +60,11 @@ class Recipe:
         """
         return x if self.is_code else KNOWN[self.net].inputs(x)
 
+    def sample(self, shape: tuple[int, ...] | None) -> np.ndarray:
+        """One input of a known net, of a shape without the batch axis; default its usual one."""
+        known = KNOWN[self.net]
+        return known.inputs(np.zeros((1, *(shape or known.shape)), known.dtype))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for run.json."""
         return asdict(self)

@@ -17,9 +17,9 @@ from kuai.cli.targets import trained
 from kuai.files import read_arrays
 from kuai.show import summarize
 
-_DIGITS = (64,)  # what `kuai train` gives the mlp where nobody says otherwise
 _DETAILS = """\
-TARGET is the folder of a run, a .safetensors file, mlp, or module:factory of your own. The table
+TARGET is the folder of a run, a .safetensors file, mlp or another net that --net knows, or
+module:factory of your own. The table
 tells each block's path, output shape, parameters and FLOPs of one forward; a block or parameter
 that stands in several places is counted once. A weights file without a run beside it is listed
 array by array."""
@@ -37,8 +37,10 @@ def _run(settings: Settings) -> Result:
         )
     settings.net = settings.target
     recipe = nets.recipe(settings, settings.outputs or 10)
-    shape = settings.shape or (None if recipe.is_code else _DIGITS)
-    return _summary(recipe.build(), None if shape is None else np.zeros((1, *shape), np.float32))
+    sample = None if recipe.is_code else recipe.sample(settings.shape)
+    if recipe.is_code and settings.shape:
+        sample = np.zeros((1, *settings.shape), np.float32)
+    return _summary(recipe.build(), sample)
 
 
 def _of_run(settings: Settings) -> Result:
@@ -97,6 +99,6 @@ COMMAND = Command(
         *nets.SHAPE,
         nets.OUTPUTS,
     ),
-    ("TARGET", "a run's folder, a .safetensors file, mlp, or module:factory"),
+    ("TARGET", "a run's folder, a .safetensors file, a net's name, or module:factory"),
     _DETAILS,
 )

@@ -34,6 +34,9 @@ def gpt2(config: Any) -> GPT2:
     _only(config, "scale_attn_weights", True)
     _only(config, "scale_attn_by_inverse_layer_idx", False)
     _only(config, "add_cross_attention", False)
+    _only(config, "tie_word_embeddings", True)
+    for other in ("embd_pdrop", "attn_pdrop"):
+        _only(config, other, config.get("resid_pdrop", 0.1))
     return GPT2(
         config.get("vocab_size", 50257),
         width=config.get("n_embd", 768),
@@ -72,6 +75,7 @@ def llama(config: Any) -> Llama:
     """The net of a llama config."""
     _only(config, "mlp_bias", False)
     _only(config, "hidden_act", "silu")
+    _only(config, "attention_dropout", 0.0)
     rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
     base = rotary.get("rope_theta") or config.get("rope_theta", 10000.0)
     return Llama(
@@ -137,6 +141,9 @@ def bert(config: Any) -> BERT:
     """The net of a bert config: a classifier if its architecture is one, else masked tokens."""
     _only(config, "is_decoder", False)
     _only(config, "position_embedding_type", "absolute")
+    _only(config, "tie_word_embeddings", True)
+    _only(config, "attention_probs_dropout_prob", config.get("hidden_dropout_prob", 0.1))
+    _only(config, "classifier_dropout", config.get("hidden_dropout_prob", 0.1))
     return BERT(
         config.get("vocab_size", 30522),
         _classes(config) if _classifies(config) else None,
@@ -189,6 +196,7 @@ def bert_rules(config: Any) -> list[Rule]:
 def vit(config: Any) -> ViT:
     """The net of a vit config."""
     _only(config, "qkv_bias", True)
+    _only(config, "attention_probs_dropout_prob", config.get("hidden_dropout_prob", 0.0))
     return ViT(
         _classes(config),
         image=config.get("image_size", 224),

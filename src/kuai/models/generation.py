@@ -93,6 +93,8 @@ class LanguageModel(Block):
         how = _Draw(drawn, top_k, top_p is not None)
         numbers = jnp.float32(temperature), jnp.float32(1.0 if top_p is None else top_p)
         known = int(counts.min(initial=tokens.shape[1]))
+        if not all(holder.ready for holder in self.parameters()):
+            self(jnp.asarray(tokens[:, :1]))  # a cache has the widths that a first call settles
         with eval_mode():
             return run_transform(
                 self,
