@@ -90,11 +90,10 @@ print(json.dumps(results))
 """
 
 
-def judged(paths: list[Path]) -> list[list]:
+def judged(paths: list[Path], cwd: Path) -> list[list]:
     asked = "\0".join(map(str, paths))
-    ran = subprocess.run(
-        [sys.executable, "-c", ORACLE], input=asked, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", ORACLE]
+    ran = subprocess.run(command, input=asked, capture_output=True, text=True, check=True, cwd=cwd)
     return json.loads(ran.stdout)
 
 
@@ -113,8 +112,8 @@ def test_a_hostile_file_runs_nothing_opens_nothing_and_takes_little(paths, tmp_p
         place.mkdir()
         (place / "net").write_bytes(data)
         expected[str(place / "net")] = (name, "read")
-    check(judged(list(expected)), expected)
-    assert not Path("/tmp/kuai-was-run").exists()  # noqa: S108 - what a payload would make
+    check(judged(list(expected), tmp_path), expected)
+    assert not (tmp_path / "kuai-was-run").exists()  # what a payload would make
 
 
 def test_valid_files_run_nothing_either(tmp_path):
@@ -126,7 +125,7 @@ def test_valid_files_run_nothing_either(tmp_path):
             for file, data in seed.files.items():
                 (place / file).write_bytes(data)
             expected[str(place / seed.main)] = ((name, number), "read")
-    check(judged(list(expected)), expected)
+    check(judged(list(expected), tmp_path), expected)
 
 
 def test_two_loads_at_once_do_not_lend_each_other_anything(paths):

@@ -19,9 +19,9 @@ import numpy as np
 from kuai import init as initializers
 from kuai.core.context import context, epoch
 from kuai.core.follows import Follows
+from kuai.core.kinds import Shape, castable, checked_shape
 from kuai.errors import ArgumentError, DeferredInitError, DtypeError, ShapeError, TransformError
 
-Shape = tuple[int | None, ...]
 ARRAY_TYPES = (jax.Array, np.ndarray)
 
 
@@ -77,7 +77,7 @@ class Holder:
                 )
             self._set_initial(_as_array(value, dtype, type(self).__name__))
             return
-        self._shape: Shape = _as_shape(shape, type(self).__name__)
+        self._shape: Shape = checked_shape(shape, type(self).__name__)
         self._dtype = jnp.dtype(jnp.float32 if dtype is None else dtype)
 
     def _set_initial(self, array: jax.Array) -> None:
@@ -240,7 +240,7 @@ class Holder:
     def _checked(self, value: Any) -> jax.Array:
         array = _as_array(value, None, type(self).__name__)
         if array.dtype != self._dtype:
-            if not _castable(array.dtype, self._dtype):
+            if not castable(array.dtype, self._dtype):
                 raise DtypeError(
                     f"expected a value of dtype {self._dtype}, got {array.dtype}; "
                     f"cast it with .astype({str(self._dtype)!r})"
@@ -395,27 +395,3 @@ def _as_array(value: Any, dtype: Any, where: str) -> jax.Array:
         raise ArgumentError(
             f"{where}: expected an array, got {type(value).__name__}: {error}"
         ) from error
-
-
-def _as_shape(shape: Any, where: str) -> Shape:
-    if shape is None:
-        raise ArgumentError(f"{where}: expected a value or a shape, got neither")
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    for size in sizes:
-        if size is not None and (
-            isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0
-        ):
-            raise ArgumentError(
-                f"{where}: expected sizes of at least 0, or None where unknown, got shape {sizes}"
-            )
-    return tuple(None if size is None else int(size) for size in sizes)
-
-
-def _castable(source: Any, target: Any) -> bool:
-    """Whether a value may change from `source` to `target` without changing its kind."""
-    order = (jnp.bool_, jnp.integer, jnp.floating, jnp.complexfloating)
-    rank = [
-        next((i for i, kind in enumerate(order) if jnp.issubdtype(d, kind)), -1)
-        for d in (source, target)
-    ]
-    return -1 < rank[0] <= rank[1]

@@ -11,11 +11,11 @@ import numpy as np
 from kuai.core.arrange import stacked
 from kuai.core.block import Block
 from kuai.core.context import context
+from kuai.core.equal_layers import Run, one_by_one, scanned
 from kuai.core.likeness import Likeness, likeness
 from kuai.core.lists import BlockList
 from kuai.core.remat import checked_policy
 from kuai.core.replicate import fresh
-from kuai.core.scanned import Run, one_by_one, scanned
 from kuai.core.tree import here
 from kuai.errors import ArgumentError, RegistrationError, ShapeError
 

@@ -53,6 +53,8 @@ class _Stack(Block):
 class TransformerEncoder(_Stack):
     """Encoder layers one after the other; with causal attention, a decoder-only model's.
 
+    Each layer is compiled by itself. `nn.Repeat` compiles many equal layers as one.
+
     Args:
         layer: a `TransformerEncoderLayer`, of which each layer is a copy with values of its own
             (PyTorch's copies start with equal values).
