@@ -261,6 +261,15 @@ class Interrupting(kuai.callbacks.Callback):
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal: a process that a script starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_the_net_as_of_the_last_whole_step():
     x, y = data(rows=16)
     trainer = trainer_of()
