@@ -55,6 +55,12 @@ TILED = [
     (1, 2, 3, (6, 9), (3, 3), (1, 1), ((-1, 3), (2, -2)), (1, 1), 1),
     (2, 2, 2, (1, 1), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
 ]
+# Where the low padding of a product is negative and the high one is not: openxla/xla#48713.
+LEADING = [
+    (2, 4, 4, (2,), (2,), (1,), ((2, 0),), (1,), 1),
+    (2, 4, 4, (2, 3), (2, 1), (1, 1), ((3, 0), (2, 1)), (1, 1), 1),
+    (2, 4, 4, (5, 4), (2, 2), (1, 1), ((-2, 1), (-1, 2)), (1, 1), 1),
+]
 EMPTY = [
     (0, 3, 4, (6, 5), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
     (0, 4, 4, (5, 5), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 4),
@@ -63,13 +69,13 @@ EMPTY = [
 ]
 FORMS: dict[str, tuple[Form, list]] = {
     "jax": (JAX, PLAIN + SPLIT + DEEP + SINGLE + EMPTY),
-    "direct": (DIRECT, PLAIN + SINGLE),
-    "columns": (COLUMNS, PLAIN + SINGLE),
+    "direct": (DIRECT, PLAIN + SINGLE + LEADING),
+    "columns": (COLUMNS, PLAIN + SINGLE + LEADING),
     "pointwise": (POINTWISE, SINGLE),
     "depthwise": (DEPTHWISE, DEEP),
     "grouped": (GROUPED, SPLIT + DEEP),
     "winograd": (WINOGRAD, TILED),
-    "chosen": (CPU, PLAIN + SPLIT + DEEP + SINGLE + EMPTY),
+    "chosen": (CPU, PLAIN + SPLIT + DEEP + SINGLE + LEADING + EMPTY),
 }
 EVERY = [
     pytest.param(form, case, id=f"{name}-{number}")

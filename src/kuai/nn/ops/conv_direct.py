@@ -10,16 +10,16 @@ outside, and nobody has to know whether there is a loop around.
 from __future__ import annotations
 
 import jax
-from jax import lax
 
-from kuai.nn.ops.conv_geometry import Form, Geometry, by_jax, flip
+from kuai.nn.ops.conv_geometry import Form, Geometry, by_jax, convolved, flip
 
 
 def _input_gradient(g: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
     """g, with gaps where strides were, by the flipped kernel."""
-    return lax.conv_general_dilated(
+    return convolved(
         g,
         flip(weight, geometry).swapaxes(-1, -2),
+        geometry,
         (1,) * geometry.axes,
         [
             (extent - 1 - low, size + low - spread)
@@ -27,18 +27,17 @@ def _input_gradient(g: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.
                 geometry.sizes, geometry.extents, geometry.padding, _spread(geometry), strict=True
             )
         ],
-        lhs_dilation=geometry.strides,
-        rhs_dilation=geometry.dilation,
-        dimension_numbers=geometry.numbers,
+        spread=geometry.strides,
     )
 
 
 def _weight_gradient(x: jax.Array, g: jax.Array, geometry: Geometry) -> jax.Array:
     """The input by g as kernel, with batch and channels in each other's place."""
     space = tuple(range(1, geometry.axes + 1))
-    found = lax.conv_general_dilated(
+    found = convolved(
         x.transpose(-1, *space, 0),
         g.transpose(*space, 0, -1),
+        geometry,
         geometry.dilation,
         [
             (low, spread + extent - 1 - size - low)
@@ -46,8 +45,7 @@ def _weight_gradient(x: jax.Array, g: jax.Array, geometry: Geometry) -> jax.Arra
                 geometry.sizes, geometry.extents, geometry.padding, _spread(geometry), strict=True
             )
         ],
-        rhs_dilation=geometry.strides,
-        dimension_numbers=geometry.numbers,
+        dilation=geometry.strides,
     )
     return found.transpose(*space, 0, -1)
 

@@ -9,7 +9,7 @@ channels last: x (batch, *sizes, inputs), w (*kernel, inputs / groups, outputs),
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -124,12 +124,44 @@ def transposed(forward: Product) -> Form:
 
 def by_jax(x: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
     """JAX's own convolution."""
+    return convolved(x, weight, geometry, geometry.strides, geometry.padding)
+
+
+def convolved(
+    x: jax.Array,
+    weight: jax.Array,
+    geometry: Geometry,
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    *,
+    spread: Sequence[int] = (),
+    dilation: Sequence[int] = (),
+) -> jax.Array:
+    """JAX's own convolution, with what negative padding cuts off at the low side cut off first.
+
+    XLA's kernel for a CPU reads beside its input where the low padding is negative and the high
+    one is not (openxla/xla#48713).
+
+    Args:
+        x: the input.
+        weight: the kernel.
+        geometry: says the axes, and the groups.
+        strides: from one place of the kernel to the next.
+        padding: zeros before and after; negative numbers cut off.
+        spread: from one element of x to the next; default 1.
+        dilation: from one element of the kernel to the next; default the geometry's.
+    """
+    spread = spread or (1,) * geometry.axes
+    starts = [
+        -low if low < 0 and gap == 1 else 0 for (low, _), gap in zip(padding, spread, strict=True)
+    ]
     return lax.conv_general_dilated(
-        x,
+        x[:, *(slice(start, None) for start in starts)],
         weight,
-        geometry.strides,
-        geometry.padding,
-        rhs_dilation=geometry.dilation,
+        strides,
+        [(low + start, high) for (low, high), start in zip(padding, starts, strict=True)],
+        lhs_dilation=spread,
+        rhs_dilation=dilation or geometry.dilation,
         feature_group_count=geometry.groups,
         dimension_numbers=geometry.numbers,
     )
