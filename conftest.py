@@ -53,6 +53,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-goldens", action="store_true", help="write tests/goldens/ anew")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what tests/slow_tests.py found to be slow."""
+    slow = frozenset((GOLDENS.parent / "slow.txt").read_text().splitlines())
+    for item in items:
+        if item.nodeid in slow:
+            item.add_marker(pytest.mark.slow)
+
+
 def names_for_examples() -> dict[str, Any]:
     """The names that every documented example may use without an import."""
     import kuai

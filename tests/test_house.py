@@ -16,6 +16,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.slow_tests import LIST
+
 ROOT = Path(__file__).parent.parent
 INDEX = ROOT / "docs" / "api.md"
 
@@ -168,3 +170,15 @@ def test_public_names_are_documented(module):
 @pytest.mark.parametrize("module", ["kuai", "kuai.nn"])
 def test_a_facade_holds_nothing_but_its_public_names(module):
     assert re_exports(namespace_of(module)) == set(public_names(module))
+
+
+def test_the_list_of_slow_tests_names_tests():
+    listed = LIST.read_text().splitlines()
+    gone = [
+        name
+        for name in listed
+        for file, test in [name.split("[")[0].split("::")]
+        if f"def {test}(" not in (ROOT / file).read_text()
+    ]
+    assert gone == []  # after a renaming, rename it there too
+    assert listed == sorted(set(listed))

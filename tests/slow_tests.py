@@ -1,0 +1,32 @@
+"""Write tests/slow.txt: the tests that `make test` leaves to `make test-all`, as measured.
+
+    python -m pytest --junitxml=times.xml && python -m tests.slow_tests times.xml
+
+A test of SECONDS or more is slow, but of every kind of layer the plainest ones stay. The examples
+in the docs stay too.
+"""
+
+from __future__ import annotations
+
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+SECONDS = 1.3
+LIST = Path(__file__).with_name("slow.txt")
+KEPT = ("[Dense]", "[Conv2d]", "[BatchNorm]", "[LSTM]", "[MultiHeadAttention]", "[Sequential]")
+
+
+def slow_tests(times: str) -> list[str]:
+    """The names of the slow tests of a run."""
+    cases = ElementTree.parse(times).getroot().iter("testcase")
+    found = [
+        f"{case.attrib['classname'].replace('.', '/')}.py::{case.attrib['name']}"
+        for case in cases
+        if float(case.attrib["time"]) >= SECONDS and case.attrib["classname"].startswith("tests.")
+    ]
+    return sorted(name for name in found if not name.endswith(KEPT))
+
+
+if __name__ == "__main__":
+    LIST.write_text("\n".join(slow_tests(sys.argv[1])) + "\n")
