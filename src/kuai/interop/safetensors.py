@@ -41,7 +41,9 @@ def read_safetensors(source: Source) -> Weights:
         stored = {name: _checked(source, name, array, sums[name]) for name, array in stored.items()}
         aliases = _aliases(source, tied or "{}", stored)
     stored |= {further: stored[first] for further, first in aliases.items()}
-    return Weights(source.path, "safetensors", source.format, stored, aliases, metadata)
+    written_by = "safetensors" if stated is None else "kuai"
+    system = "torch" if metadata.get("format") == "pt" else written_by
+    return Weights(source.path, system, source.format, stored, aliases, metadata)
 
 
 def _checked(source: Source, name: str, stored: Stored, stated: Any) -> Stored:
