@@ -27,6 +27,8 @@ class Extensions:
         to_html: block → HTML for notebooks.
         automatic: whether outermost calls compile by themselves.
         to_treescope: (block, path, renderer of what is inside) → what treescope shows.
+        load_foreign: (block, path, options of `Block.load`) → what it returns, of any file.
+        save_foreign: (block, path, options of `Block.save`): writes another system's file.
     """
 
     make_trace: Callable[[], Any] | None = None
@@ -38,6 +40,8 @@ class Extensions:
     to_html: Callable[..., Any] | None = None
     automatic: bool = True
     to_treescope: Callable[..., Any] | None = None
+    load_foreign: Callable[..., Any] | None = None
+    save_foreign: Callable[..., Any] | None = None
 
 
 registered = Extensions()

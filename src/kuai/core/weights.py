@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kuai import files
+from kuai.core.extensions import registered
 from kuai.core.misfits import report
 from kuai.core.parameter import Holder, State
 from kuai.core.tree import Node, canonical, nothing_selected, selected, walk
@@ -22,7 +23,7 @@ from kuai.errors import ArgumentError, CheckpointError, DeferredInitError, FileF
 _ALIASES = "kuai.aliases"
 
 
-def save(block: Node, path: Any, select: Any = None) -> None:
+def save(block: Node, path: Any, select: Any, **foreign: Any) -> None:
     """Write the block's holders, as `Block.save` documents."""
     found = walk(block)
     holders = _chosen(block, "save", _saved(found.holders), select)
@@ -32,6 +33,15 @@ def save(block: Node, path: Any, select: Any = None) -> None:
             f"save: {', '.join(unmade[:5])}{' ...' if len(unmade) > 5 else ''} of "
             f"{type(block).__name__} have no values yet; call the net once, or "
             "initialize(sample=...)"
+        )
+    system = foreign.pop("system")
+    if system not in (None, "kuai") and registered.save_foreign is not None:
+        registered.save_foreign(block, path, system=system, paths=set(holders), **foreign)
+        return
+    if any(value is not None for value in foreign.values()):
+        raise ArgumentError(
+            f"save: {', '.join(name for name, v in foreign.items() if v is not None)} is for files "
+            "of other systems; give system= too"
         )
     arrays = {name: np.asarray(holder.concrete()) for name, holder in holders.items()}
     files.write_arrays(path, arrays, {_ALIASES: json.dumps(found.aliases)})
@@ -45,11 +55,16 @@ def _chosen(block: Node, where: str, holders: dict[str, Holder], select: Any) ->
     return chosen
 
 
-def load(block: Node, path: Any, *, strict: bool, select: Any = None) -> None:
-    """Read into the block's holders, as `Block.load` documents."""
+def load(block: Node, path: Any, *, strict: bool, select: Any, **foreign: Any) -> Any:
+    """Read into the block's holders, as `Block.load` documents; None once they are set."""
+    load_foreign = registered.load_foreign
+    is_foreign = any(value not in (None, False) for value in foreign.values())
+    if load_foreign is not None and (is_foreign or not files.is_own(path)):
+        return load_foreign(block, path, strict=strict, select=select, **foreign)
     arrays, metadata = files.read_arrays(path)
     aliases = _aliases(str(path), metadata.get(_ALIASES, "{}"))
     assign(block, arrays, aliases, strict=strict, source=str(path), select=select)
+    return None
 
 
 def _aliases(path: str, text: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ memory is taken, and no byte of the file is ever run.
 
 from __future__ import annotations
 
-from kuai.files.arrays import read_arrays, write_arrays
+from kuai.files.arrays import is_own, read_arrays, write_arrays
 from kuai.files.durable import write_bytes, write_text
 
-__all__ = ["read_arrays", "write_arrays", "write_bytes", "write_text"]
+__all__ = ["is_own", "read_arrays", "write_arrays", "write_bytes", "write_text"]

@@ -27,6 +27,7 @@ from kuai.files.header import CODES, HEADER_LIMIT, LENGTH_BYTES, Entry, parse_he
 from kuai.files.kinds import HEAD_BYTES, looks_like
 
 CHECKSUMS_KEY = "kuai.checksums"
+FOREIGN_FORMAT = b'"format":"pt"'  # written for PyTorch, with its names and layouts
 
 
 def write_arrays(
@@ -97,6 +98,24 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     if stated is not None:
         _check(name, stated, arrays, metadata)
     return dict(sorted(arrays.items())), metadata
+
+
+def is_own(path: str | os.PathLike[str]) -> bool:
+    """Whether a file looks like one of `write_arrays` with kuai's own names; nothing is checked.
+
+    A folder is none; what cannot be read is left to whoever reads it.
+
+    Raises:
+        ArgumentError: `path` is no path.
+        FileAccessError: it is missing, unreadable, or neither a regular file nor a folder.
+    """
+    place = checked_path(path)
+    if place.is_dir():
+        return False
+    with opened(place) as file:
+        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        header = file.read(min(length, HEADER_LIMIT))
+    return f'"{CHECKSUMS_KEY}"'.encode() in header and FOREIGN_FORMAT not in header
 
 
 def _host_array(name: Any, array: Any) -> np.ndarray:

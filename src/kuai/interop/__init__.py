@@ -1,8 +1,33 @@
-"""Weights of other systems, read safely and without those systems.
+"""Weights of other systems: read, loaded into nets and written, without those systems.
 
 A reader never runs anything of a file, and takes no memory for an array before it has checked that
 the file holds its bytes. `recognise` tells which reader a file needs; each format has a module.
+`schemas` says what each system calls the arrays of each kind of layer, `matching` which layer of a
+file is which of a net.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
+from kuai.core.extensions import registered
 from kuai.interop.reading import read as read
+from kuai.interop.table import Move as Move
+from kuai.interop.table import Moves as Moves
 from kuai.interop.weights import Weights as Weights
+
+
+def _load(block: Any, path: Any, **options: Any) -> Any:
+    from kuai.interop.loading import Request, load
+
+    return load(block, path, Request(**options))
+
+
+def _save(block: Any, path: Any, **options: Any) -> None:
+    from kuai.interop.saving import save
+
+    save(block, path, **options)
+
+
+registered.load_foreign = _load
+registered.save_foreign = _save

@@ -1,0 +1,107 @@
+"""Where Keras 3 puts the layers of the equivalent model in a `.weights.h5`.
+
+A `Sequential` counts its layers by class: `layers/dense`, `layers/dense_1`. A layer's members have
+the names of their attributes, those in lists and dicts again by class. A model of one's own is read
+in the order of letters, and its property `layers` is met on the way: what comes after it by letter
+stands there, counted by class among all members.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from kuai import nn
+from kuai.core.lists import BlockDict, BlockList
+from kuai.core.parameter import Holder
+from kuai.core.sequential import Sequential
+from kuai.core.tree import members
+from kuai.interop.keras_names import snake_case
+from kuai.interop.schemas import schema_of
+from kuai.nn.stacked import StackedCells
+
+_KINDS = {
+    nn.BatchNorm: "batch_normalization",
+    nn.LayerNorm: "layer_normalization",
+    nn.GroupNorm: "group_normalization",
+    nn.RMSNorm: "rms_normalization",
+    nn.PReLU: "p_re_lu",
+    nn.RNN: "simple_rnn",
+    nn.RNNCell: "simple_rnn_cell",
+    nn.Dense: "dense",
+    nn.ConvTranspose1d: "conv1d_transpose",
+    nn.ConvTranspose2d: "conv2d_transpose",
+    nn.ConvTranspose3d: "conv3d_transpose",
+}
+
+
+def root(block: Any) -> str:
+    """The place of a net that is itself a layer, in a `Sequential` of it alone."""
+    return f"layers.{_kind(block)}" if schema_of(block) is not None else ""
+
+
+def placed_members(block: Any, *, is_root: bool) -> Iterator[tuple[str, str, Any]]:
+    """(path, place, member) of what stands on a block."""
+    found = list(members(block))
+    if isinstance(block, Sequential):
+        yield from _counted("layers", found, Counter())
+    elif isinstance(block, (BlockList, BlockDict)):
+        yield from _counted("", found, Counter())
+    else:
+        yield from _attributes(found, is_root=is_root)
+
+
+def _attributes(found: list[Any], *, is_root: bool) -> Iterator[tuple[str, str, Any]]:
+    among_all: Counter[str] = Counter()
+    inside: dict[str, Counter[str]] = {}
+    for path, item in found:
+        attribute, _, below = path.partition(".")
+        if isinstance(item, Holder):
+            yield path, path, item
+            continue
+        [(_, listed, _)] = _counted("layers", [(path, item)], among_all)
+        if is_root and attribute > "layers":
+            yield path, listed, item
+        elif below or _count(item) > 1:
+            counts = inside.setdefault(attribute, Counter())
+            yield from _counted(attribute, [(path, item)], counts)
+        else:
+            yield path, attribute, item
+
+
+def _counted(
+    outer: str, found: list[Any], counts: Counter[str]
+) -> Iterator[tuple[str, str, Any]]:
+    """Members by the name of their class and how many came before."""
+    for path, item in found:
+        if isinstance(item, Holder):
+            yield path, path, item
+            continue
+        kind = _kind(item)
+        yield path, numbered(f"{outer}.{kind}" if outer else kind, counts[kind]), item
+        counts[kind] += _count(item)
+
+
+def numbered(name: str, number: int) -> str:
+    """A name for the so-many-th of its kind, from 0."""
+    return f"{name}_{number}" if number else name
+
+
+def following(name: str, number: int) -> str:
+    """The name of a layer so many places after the one of a name."""
+    kind, _, place = name.rpartition("_")
+    first = int(place) if place.isdecimal() else 0
+    return numbered(kind if place.isdecimal() else name, first + number)
+
+
+def _count(item: Any) -> int:
+    """How many layers of Keras a member is."""
+    return item.layers if isinstance(item, StackedCells) else 1
+
+
+def _kind(block: Any) -> str:
+    if isinstance(block, StackedCells) and block.bidirectional:
+        return "bidirectional"
+    known = (name for kind, name in _KINDS.items() if isinstance(block, kind))
+    return next(known, snake_case(type(block).__name__))

@@ -1,0 +1,249 @@
+"""Which layer of a file is which layer of a net.
+
+A layer fits a place in the file if the arrays there have the names that the layer's schema asks
+for, no others beside them, and shapes that it can take. The ways to find the places, each for all
+layers or for none:
+
+1. by name: every layer stands where the equivalent network would have it, or where the user says,
+   below whatever the whole file is called;
+2. by order: the layers fit the file's one after the other, where the file's order says something;
+3. alone: each layer fits but one place.
+
+A file that none of them explains is refused, and so is an order that the names speak against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kuai.interop.names import Named
+from kuai.interop.parts import Part
+from kuai.interop.units import Unit
+
+Names = dict[str, Named]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A part of a layer, and the arrays of the file for it.
+
+    Args:
+        unit: the layer.
+        part: of its schema.
+        names: of the arrays, as spelled here.
+    """
+
+    unit: Unit
+    part: Part
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A layer that stands at a place of the file.
+
+    Args:
+        prefix: what its names begin with.
+        fits: its parts.
+        names: all names that it takes.
+    """
+
+    prefix: str
+    fits: tuple[Fit, ...]
+    names: frozenset[str]
+
+
+Found = list[Place]
+
+
+def by_name(units: list[Unit], names: Names) -> Found | None:
+    """Every layer at its own name, below what all of the file's names may begin with."""
+    for attribute in ("name", "path"):
+        for outer in _outer(units, names, attribute):
+            found = _each(units, names, lambda u, a=attribute, o=outer: [_below(o, getattr(u, a))])
+            if found is not None:
+                return found
+    return None
+
+
+def by_order(units: list[Unit], names: Names) -> Found | None:
+    """The next layer at the first of the names that are left."""
+    left = dict(names)
+    found: Found = []
+    for unit in units:
+        first = next(iter(left), None)
+        if first is None:
+            return None
+        places = (place_at(unit, prefix, left) for prefix in prefixes(first))
+        place = next((p for p in places if p is not None and first in p.names), None)
+        if place is None:
+            return None
+        found.append(place)
+        left = {name: named for name, named in left.items() if name not in place.names}
+    return None if left else found
+
+
+def alone(units: list[Unit], names: Names) -> Found | None:
+    """Layers that fit one place only, taken out until none is left."""
+    left = dict(names)
+    found: dict[int, Place] = {}
+    while len(found) < len(units):
+        single = None
+        for number, unit in enumerate(units):
+            if number not in found:
+                places = candidates(unit, left)
+                if len(places) == 1:
+                    single = number, places[0]
+                    break
+        if single is None:
+            return None
+        found[single[0]] = single[1]
+        left = {name: named for name, named in left.items() if name not in single[1].names}
+    return None if left else [found[number] for number in range(len(units))]
+
+
+def contradicted(units: list[Unit], found: Found, names: Names) -> list[tuple[Unit, Place, Place]]:
+    """(layer, its place, the place of its name) where a layer fits another that is called as it."""
+    against = []
+    for unit, place in zip(units, found, strict=True):
+        word = _last(unit.path)
+        if not word or word.isdecimal() or word == _last(place.prefix):
+            continue
+        for other in found:
+            if _last(other.prefix) == word and place_at(unit, other.prefix, names) is not None:
+                against.append((unit, place, other))
+    return against
+
+
+def candidates(unit: Unit, names: Names) -> list[Place]:
+    """The places where a layer fits."""
+    every = dict.fromkeys(prefix for name in names for prefix in prefixes(name))
+    places = (place_at(unit, prefix, names) for prefix in every)
+    return [place for place in places if place is not None]
+
+
+def place_at(unit: Unit, prefix: str, names: Names) -> Place | None:
+    """The layer at a place of the file, if it fits there."""
+    start = f"{prefix}." if prefix else ""
+    here = {name[len(start) :]: name for name in names if name.startswith(start)}
+    for parts in unit.alternatives:
+        spelled = resolved(parts, here)
+        if spelled is None or not _alone_there(unit, parts, spelled, here):
+            continue
+        fits = tuple(
+            Fit(unit, part, tuple(here[spelled[t]] for t in part.theirs))
+            for part in parts
+            if all(t in spelled for t in part.theirs)
+        )
+        if all(_shapes_fit(fit, names) for fit in fits):
+            copies = (c for part in parts for c in part.copies if c in here)
+            taken = {here[local] for local in (*spelled.values(), *copies)}
+            return Place(prefix, fits, frozenset(taken))
+    return None
+
+
+def resolved(parts: list[Part], here: dict[str, str]) -> dict[str, str] | None:
+    """Name of a schema → name in the file, below the layer; None where one is missing.
+
+    Keras numbers the variables of a layer; a mapping may name them as kuai does.
+    """
+    groups: dict[str, list[str]] = {}
+    for part in parts:
+        for theirs in part.theirs:
+            groups.setdefault(_outer_of(theirs), []).append(theirs)
+    found = {}
+    for part in parts:
+        for place, theirs in enumerate(part.theirs):
+            group = groups[_outer_of(theirs)]
+            number = _below(_outer_of(theirs), str(group.index(theirs)))
+            further = _below(_outer_of(theirs), str(len(group)))
+            ours = part.ours[place : place + 1] if len(part.theirs) == len(part.ours) else ()
+            spellings = [_dotted(theirs), *ours] + [number] * (further not in here)
+            name = next((n for n in spellings if n in here), None)
+            if name is not None:
+                found[theirs] = name
+            elif not part.optional:
+                return None
+    return found
+
+
+def _alone_there(
+    unit: Unit, parts: list[Part], spelled: dict[str, str], here: dict[str, str]
+) -> bool:
+    """Whether nothing else stands beside a layer's arrays; of a plain parameter, anything may."""
+    if unit.is_plain:
+        return True
+    groups = {_outer_of(name) for name in spelled.values()}
+    known = {*spelled.values(), *(copy for part in parts for copy in part.copies)}
+    return all(name in known or _outer_of(name) not in groups for name in here)
+
+
+def _shapes_fit(fit: Fit, names: Names) -> bool:
+    found = shapes_read(fit, names)
+    holders = [fit.unit.holders[path] for path in fit.part.ours]
+    return found is not None and all(
+        len(shape) == len(holder.shape)
+        and all(size in (None, n) for size, n in zip(holder.shape, shape, strict=True))
+        for shape, holder in zip(found, holders, strict=True)
+    )
+
+
+def shapes_read(fit: Fit, names: Names) -> list[tuple[int, ...]] | None:
+    """The shapes that a part makes of the file's; None where it cannot take them."""
+    zero = np.zeros((), np.bool_)
+    try:
+        arrays = fit.part.read(*(np.broadcast_to(zero, names[n].shape) for n in fit.names))
+    except (ValueError, TypeError, IndexError):  # another number of axes, or no multiple
+        return None
+    shapes = [array.shape for array in arrays]
+    return shapes if len(shapes) == len(fit.part.ours) else None
+
+
+def _each(units: list[Unit], names: Names, where: Callable[[Unit], list[str]]) -> Found | None:
+    """Every layer at a place of its own, with nothing of the file left."""
+    left = dict(names)
+    found: Found = []
+    for unit in units:
+        places = (place_at(unit, prefix, left) for prefix in where(unit))
+        place = next((p for p in places if p is not None), None)
+        if place is None:
+            return None
+        found.append(place)
+        left = {name: named for name, named in left.items() if name not in place.names}
+    return None if left else found
+
+
+def _outer(units: list[Unit], names: Names, attribute: str) -> Iterator[str]:
+    """What the whole file may be called, "module" for example: "" first."""
+    yield ""
+    first = getattr(units[0], attribute) if units else ""
+    for prefix in prefixes(next(iter(names), "")):
+        if first and prefix.endswith(f".{first}"):
+            yield prefix.removesuffix(f".{first}")
+        elif not first and prefix:
+            yield prefix
+
+
+def prefixes(name: str) -> list[str]:
+    """What a name begins with up to a ".", the longest first, "" the last."""
+    steps = name.split(".")[:-1]
+    return [".".join(steps[:end]) for end in range(len(steps), -1, -1)]
+
+
+def _below(outer: str, name: str) -> str:
+    return f"{outer}.{name}" if outer and name else outer or name
+
+
+def _outer_of(name: str) -> str:
+    return _dotted(name).rpartition(".")[0]
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _dotted(name: str) -> str:
+    return name.replace("/", ".")

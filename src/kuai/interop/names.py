@@ -1,0 +1,153 @@
+"""The names of a file's arrays, told apart into those of layers and what is below them.
+
+The systems join names by ".", "/" or "_"; here all are joined by ".".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kuai.errors import ArgumentError
+from kuai.interop.weights import Weights
+
+_VARIABLE = re.compile(
+    r"_((?:[lr]\d+_)?(?:i2h|h2h)_(?:weight|bias)|weight|bias|gamma|beta|alpha|running_mean"
+    r"|running_var|moving_mean|moving_var)$"
+)
+# What Keras calls the layers inside of layers, and what it calls their places in a file.
+_PLACES = (
+    (re.compile(r"(^|\.)(?:lstm|gru|simple_rnn)_cell(?:_\d+)?\."), r"\1cell."),
+    (re.compile(r"(^|\.)forward_\w+\.cell\."), r"\1forward_layer.cell."),
+    (re.compile(r"(^|\.)backward_\w+\.cell\."), r"\1backward_layer.cell."),
+    (re.compile(r"(^|\.)(query|key|value)\.(kernel|bias|\d+)$"), r"\1\2_dense.\3"),
+    (re.compile(r"(^|\.)attention_output\.(kernel|bias|\d+)$"), r"\1output_dense.\2"),
+)
+
+
+@dataclass(frozen=True)
+class Named:
+    """An array of a file.
+
+    Args:
+        own: its name in the file.
+        shape: its shape.
+        is_told: whether the user said where it goes.
+    """
+
+    own: str
+    shape: tuple[int, ...]
+    is_told: bool = False
+
+
+def spellings(weights: Weights, system: str, mapping: Any) -> list[dict[str, Named]]:
+    """Name → array in the file's order, in each of the ways in which the file names its arrays.
+
+    Args:
+        weights: the file.
+        system: whose names it has.
+        mapping: what the user says of them; None for nothing.
+
+    Raises:
+        ArgumentError: the mapping is none, leads two arrays to one name, or names none of them.
+    """
+    shapes = weights.shapes
+    told = _told(list(shapes), mapping)
+    found: list[dict[str, Named]] = []
+    for spelled in _spelled(weights, system):
+        named: dict[str, Named] = {}
+        for own, shape in shapes.items():
+            if own in told and told[own] is None:
+                continue
+            name = told.get(own) or spelled(own)
+            if name in named:
+                raise ArgumentError(
+                    f"mapping: {named[name].own!r} and {own!r} of {weights.path} both lead to "
+                    f"{name!r}; give each a place of its own, or None to pass it over"
+                )
+            named[name] = Named(own, shape, own in told)
+        if named not in found:
+            found.append(named)
+    return found
+
+
+def _spelled(weights: Weights, system: str) -> list[Callable[[str], str]]:
+    if system == "gluon":
+        return [lambda own: own if "." in own else _VARIABLE.sub(r".\1", own)]
+    if system != "keras":
+        return [lambda own: own]
+    paths = weights.metadata.get("paths") or {}
+    return [lambda own: _joined(paths.get(own, own)), _joined]
+
+
+def _joined(own: str) -> str:
+    name = own.replace("/vars/", "/").replace("/", ".").removeprefix("vars.")
+    for pattern, place in _PLACES:
+        name = pattern.sub(place, name)
+    return name
+
+
+def _told(names: list[str], mapping: Any) -> dict[str, str | None]:
+    """Name in the file → name of ours, or None to pass it over, of those that the user tells of."""
+    if mapping is None:
+        return {}
+    lead = leading(mapping)
+    found = {}
+    for name in names:
+        target = lead(name)
+        if target is not None and not isinstance(target, str):
+            raise ArgumentError(f"mapping: expected text or None for {name!r}, got {target!r}")
+        if target != name:
+            found[name] = target
+    if not found:
+        raise ArgumentError(
+            f"mapping: it changes no name of the file, which has {', '.join(names[:5])}"
+            f"{' ...' if len(names) > 5 else ''}; give those, or what they begin with"
+        )
+    return found
+
+
+def leading(mapping: Any) -> Callable[[str], Any]:
+    """Name → what a user's mapping makes of it; the name itself where it says nothing.
+
+    Raises:
+        ArgumentError: it is no mapping.
+    """
+    if isinstance(mapping, Mapping):
+        return lambda name: _by_beginning(mapping, name)
+    if callable(mapping):
+        return mapping  # type: ignore[no-any-return]
+    if isinstance(mapping, Iterable) and not isinstance(mapping, (str, bytes)):
+        return _by_patterns(list(mapping))
+    raise ArgumentError(
+        "mapping: expected a dict {their name: our path}, pairs (pattern, replacement) or a "
+        f"function of a name, got {mapping!r}"
+    )
+
+
+def _by_beginning(mapping: Mapping[str, Any], name: str) -> Any:
+    """By the longest key that is the name, or what it begins with up to a separator."""
+    for end in range(len(name), 0, -1):
+        if name[:end] in mapping and name[end : end + 1] in ("", ".", "/", "_"):
+            target = mapping[name[:end]]
+            rest = _joined(name[end + 1 :])
+            return f"{target}.{rest}" if rest and isinstance(target, str) else target
+    return name
+
+
+def _by_patterns(pairs: list[Any]) -> Callable[[str], str]:
+    try:
+        rules = [(re.compile(pattern), replacement) for pattern, replacement in pairs]
+    except (TypeError, ValueError, re.error) as error:
+        raise ArgumentError(
+            f"mapping: expected pairs (regular expression, replacement), but {error}"
+        ) from None
+
+    def lead(name: str) -> str:
+        for pattern, replacement in rules:
+            name = pattern.sub(replacement, name)
+        return name
+
+    return lead

@@ -1,0 +1,165 @@
+"""A net as the list of its layers, each with what another system calls its arrays.
+
+Layers stand in the order of their arrays there. The names are those of the equivalent network: a
+Dense with an activation in a `Sequential` is two modules of PyTorch and Paddle, for example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kuai.core.block import Block
+from kuai.core.parameter import Holder, State
+from kuai.core.sequential import Sequential
+from kuai.core.tree import join, members
+from kuai.interop import keras_places
+from kuai.interop.parts import same
+from kuai.interop.recurrent_schemas import keras_layer
+from kuai.interop.schemas import MEMBERS, Alternatives, schema_of
+from kuai.nn.stacked import StackedCells
+
+_SEPARATE_ACTIVATIONS = ("torch", "paddle")  # their layers take none
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A layer whose arrays are translated together.
+
+    Args:
+        path: ours.
+        name: theirs, in the equivalent network.
+        block: the layer.
+        holders: path below the layer → holder.
+        alternatives: lists of parts, the one that kuai writes first; none: this system has no such
+            layer.
+        is_plain: whether it is but an array that stands on a block of the user's.
+    """
+
+    path: str
+    name: str
+    block: Block
+    holders: dict[str, Holder]
+    alternatives: Alternatives
+    is_plain: bool = False
+
+    def __str__(self) -> str:
+        kind = type(self.block).__name__
+        return f"{self.path} ({kind})" if self.path else kind
+
+
+def units(net: Block, system: str, *, again: bool = False) -> list[Unit]:
+    """The layers of a net that have arrays to save.
+
+    Args:
+        net: the net.
+        system: whose names and layouts are wanted.
+        again: whether a layer that stands in several places, or shares all its arrays with another,
+            is listed at each of them, as the state of PyTorch is; default once.
+    """
+    name = keras_places.root(net) if system == "keras" else ""
+    return list(_Listing(system, again).below(net, "", name))
+
+
+class _Listing:
+    """One walk over a net.
+
+    Args:
+        system, again: as for `units`.
+    """
+
+    def __init__(self, system: str, again: bool) -> None:
+        self.system, self.again = system, again
+        self.seen: set[int] = set()
+        self.above: list[Block] = []
+
+    def below(self, block: Block, path: str, name: str) -> Iterator[Unit]:
+        """The layers from a block on downwards."""
+        if any(block is outer for outer in self.above) or not self._is_new(block):
+            return
+        self.above.append(block)
+        taken: set[str] = set()
+        for unit in _of_schema(block, path, name, self.system):
+            taken |= unit.holders.keys()
+            if any([self._is_new(holder) for holder in unit.holders.values()]):
+                yield unit
+        for member, theirs, item in _members(block, self.system, is_root=not path):
+            if not isinstance(item, Holder):
+                yield from self.below(item, join(path, member), join(name, theirs))
+            elif member not in taken and _is_saved(item) and self._is_new(item):
+                yield Unit(path, name, block, {member: item}, [[same(member, member)]], True)
+        self.above.pop()
+
+    def _is_new(self, item: Block | Holder) -> bool:
+        is_new = self.again or id(item) not in self.seen
+        self.seen.add(id(item))
+        return is_new
+
+
+def _of_schema(block: Block, path: str, name: str, system: str) -> Iterator[Unit]:
+    schema = schema_of(block)
+    if schema is None:
+        return
+    holders = dict(_holders(block))
+    if system == "keras" and isinstance(block, StackedCells):
+        for layer in range(block.layers):
+            theirs = keras_places.following(name, layer)
+            yield _unit(path, theirs, block, holders, keras_layer(block, layer))
+        return
+    found = schema(block, system)
+    if found or any(isinstance(item, Holder) for _, item in members(block)):  # else it is there what it consists of here
+        yield _unit(path, name, block, holders, found)
+
+
+def _unit(
+    path: str, name: str, block: Block, holders: dict[str, Holder], found: Alternatives
+) -> Unit:
+    """With the parts whose arrays this layer has."""
+    kept = [[part for part in parts if all(p in holders for p in part.ours)] for parts in found]
+    ours = {p for parts in kept for part in parts for p in part.ours}
+    mine = {p: holder for p, holder in holders.items() if p in ours or not found}
+    return Unit(path, name, block, mine, kept)
+
+
+def _holders(block: Block) -> Iterator[tuple[str, Holder]]:
+    """Every holder below a block with its path, those of its members too."""
+    for path, holder in block.named_holders():
+        if _is_saved(holder):
+            yield path, holder
+
+
+def _members(
+    block: Block, system: str, *, is_root: bool
+) -> Iterator[tuple[str, str, Any]]:
+    """(path, their name, block or holder) of what stands on a block, in their order."""
+    if system == "keras":
+        yield from keras_places.placed_members(block, is_root=is_root)
+        return
+    renamed = MEMBERS.get((type(block), system))
+    if renamed is not None:
+        inner = {path: _at(block, path) for path in renamed}
+        if all(isinstance(item, Block) for item in inner.values()):
+            yield from ((path, renamed[path], item) for path, item in inner.items())
+            return
+    shift = 0
+    for path, item in members(block):
+        is_step = isinstance(block, Sequential) and path.isdecimal()
+        yield path, str(int(path) + shift) if is_step else path, item
+        if is_step and system in _SEPARATE_ACTIVATIONS and has_activation(item):
+            shift += 1
+
+
+def _at(block: Any, path: str) -> Any:
+    for step in path.split("."):
+        block = getattr(block, step, None)
+    return block
+
+
+def has_activation(block: Any) -> bool:
+    """Whether a layer ends in an activation that is no layer of its own."""
+    return getattr(block, "activation", None) is not None and schema_of(block) is not None
+
+
+def _is_saved(holder: Holder) -> bool:
+    return not (isinstance(holder, State) and not holder.persistent)
