@@ -1,11 +1,9 @@
-"""Weights written for other systems: read back as they were, and taken by the systems themselves."""
+"""Weights written for other systems: read back as they were, and loaded by the systems."""
 
 from __future__ import annotations
 
 import json
-import pickletools
 import re
-import resource
 import subprocess
 import sys
 import textwrap
@@ -25,7 +23,7 @@ from kuai.interop.writing_gluon import write_gluon
 from kuai.interop.writing_keras import write_keras_archive, write_keras_weights
 from kuai.interop.writing_paddle import write_paddle
 from kuai.interop.writing_pytorch import write_pytorch
-from tests.real_systems import python_of, run
+from tests.real_systems import run
 
 WHOLE = ("bool", "uint8", "int8", "int32", "int64")
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -92,7 +90,16 @@ def test_scalars_and_empty_arrays_come_back(system, tmp_path):
 
 @systems
 def test_odd_names_come_back(system, tmp_path):
-    names = ["Gewicht ß 重み 🎲", "two words", " ", "a/b\\c:d", "x" * 1000, "line\nbreak", "'\"", "0"]
+    names = [
+        "Gewicht ß 重み 🎲",
+        "two words",
+        " ",
+        "a/b\\c:d",
+        "x" * 1000,
+        "line\nbreak",
+        "'\"",
+        "0",
+    ]
     told = {name: np.full(2, index, np.float32) for index, name in enumerate(names)}
     WRITERS[system](tmp_path / "net", told)
     found = interop.read(tmp_path / "net")
@@ -202,8 +209,10 @@ def starts(path):
         for info in archive.infolist():
             file.seek(info.header_offset + 26)
             lengths = file.read(4)
-            found[info.filename] = info.header_offset + 30 + sum(
-                int.from_bytes(lengths[i : i + 2], "little") for i in (0, 2)
+            found[info.filename] = (
+                info.header_offset
+                + 30
+                + sum(int.from_bytes(lengths[i : i + 2], "little") for i in (0, 2))
             )
         return found
 
@@ -349,7 +358,7 @@ def test_a_name_that_is_no_text_is_refused(system, name, tmp_path):
 @systems
 @pytest.mark.parametrize("aliases", [{"b": "c"}, {"b": "b"}, {"b": "a", "c": "b"}, {"a": "a"}])
 def test_an_alias_of_no_array_is_refused(system, aliases, tmp_path):
-    with pytest.raises(ArgumentError, match="the alias '[abc]': expected the name of an array"):
+    with pytest.raises(ArgumentError, match=r"the alias '[abc]': expected the name of an array"):
         WRITERS[system](tmp_path / "net", {"a": np.ones(2)}, aliases)
 
 
@@ -571,11 +580,9 @@ def test_numpy_1_unpickles_what_paddle_gets(tmp_path):
     """
     told = MLP | {"half": np.ones(3, jnp.bfloat16)}
     write_paddle(tmp_path / "net.pdparams", told, {"tied": "0.weight"})
-    python_of("gluon")
     assert run("gluon", script, tmp_path / "net.pdparams").startswith("1.")
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
     subprocess.run([*command, tmp_path / "net.pdparams"], check=True)
-    pickletools.dis((tmp_path / "net.pdparams").read_bytes(), out=(tmp_path / "dis").open("w"))
 
 
 def test_a_net_of_gluon_takes_its_parameters(tmp_path):
@@ -587,7 +594,8 @@ def test_a_net_of_gluon_takes_its_parameters(tmp_path):
         net.add(nn.Dense(7, activation="relu"), nn.BatchNorm(), nn.Dense(3))
         net.load_parameters(sys.argv[1])
         assert net[0].bias.data().asnumpy().tolist() == list(range(7))
-        assert net[2].weight.data().asnumpy().tolist() == mx.nd.load(sys.argv[1])["2.weight"].asnumpy().tolist()
+        told = mx.nd.load(sys.argv[1])["2.weight"].asnumpy()
+        assert net[2].weight.data().asnumpy().tolist() == told.tolist()
         assert net(mx.nd.ones((2, 5))).shape == (2, 3)
     """
     norm = {f"1.{name}": np.ones(7, np.float32)
@@ -601,7 +609,8 @@ KERAS = """
     import keras, numpy as np
     from keras import layers
     def mlp():
-        return keras.Sequential([keras.Input((5,)), layers.Dense(7, activation="relu"), layers.Dense(3)])
+        return keras.Sequential([keras.Input((5,)), layers.Dense(7, activation="relu"),
+                                 layers.Dense(3)])
     def normed():
         return keras.Sequential([keras.Input((5,)), layers.Dense(7), layers.BatchNormalization(),
                                  layers.Dropout(0.5), layers.Dense(3)])
@@ -621,13 +630,16 @@ GROUPS["normed"] = {
 
 @pytest.mark.parametrize("net", GROUPS)
 def test_nets_of_keras_load_their_weights(net, tmp_path):
-    script = KERAS + """
+    script = (
+        KERAS
+        + """
     net = globals()[sys.argv[2]]()
     net.load_weights(sys.argv[1])
     for name, (dtype, shape, data) in json.load(open(sys.argv[3])).items():
         found = np.asarray(net.weights[int(name)])
         assert (str(found.dtype), list(found.shape), found.tobytes().hex()) == (dtype, shape, data)
     """
+    )
     path = tmp_path / "net.weights.h5"
     write_keras_weights(path, GROUPS[net], {"layers/dense/vars": "dense_17"})
     arrays = [array for group in GROUPS[net].values() for array in group]
@@ -640,7 +652,9 @@ def layer(kind, **config):
 
 
 def test_keras_loads_a_model_of_which_all_was_written_by_hand(tmp_path):
-    script = KERAS + """
+    script = (
+        KERAS
+        + """
     net = keras.models.load_model(sys.argv[1])
     twin = mlp()
     twin.load_weights(sys.argv[1])
@@ -651,19 +665,26 @@ def test_keras_loads_a_model_of_which_all_was_written_by_hand(tmp_path):
     assert kernel.tolist() == np.arange(35).reshape(7, 5).T.tolist()
     assert net.layers[1].name == "head"
     """
+    )
     layers = [
         layer("InputLayer", batch_shape=[None, 5], dtype="float32", name="input"),
         layer("Dense", name="wide", units=7, activation="relu"),
         layer("Dense", name="head", units=3),
     ]
-    config = {"module": "keras", "class_name": "Sequential", "registered_name": "Sequential",
-              "config": {"name": "net", "layers": layers}, "build_config": {"input_shape": [None, 5]}}  # fmt: skip
+    config = {
+        "module": "keras",
+        "class_name": "Sequential",
+        "config": {"name": "net", "layers": layers},
+        "build_config": {"input_shape": [None, 5]},
+    }
     write_keras_archive(tmp_path / "net.keras", config, GROUPS["mlp"])
     run("keras", script, tmp_path / "net.keras")
 
 
 def test_keras_loads_every_dtype(tmp_path):
-    script = TOLD + """
+    script = (
+        TOLD
+        + """
     import keras, numpy as np
     from keras import layers
     class Mine(layers.Layer):
@@ -677,6 +698,7 @@ def test_keras_loads_every_dtype(tmp_path):
         found = np.asarray(weight)
         assert (str(found.dtype), found.tobytes().hex()) == (dtype, data)
     """
+    )
     wide = ("float64", "int64", "uint64")  # JAX has them only when asked to
     told = {k: v for k, v in of_every_dtype("keras").items() if not k.startswith(wide)}
     told |= {"scalar": np.float32(2.5), "empty": np.zeros((0, 3), np.float32)}

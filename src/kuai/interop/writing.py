@@ -21,14 +21,15 @@ def places(
     Raises:
         ArgumentError: a name is no text, or an alias stands for no array.
     """
-    found = {name: name for name in arrays if name not in aliases} | dict(aliases)
+    own = {name: name for name in arrays if name not in aliases}  # `in arrays` could read one
+    found = own | dict(aliases)
     for name, first in found.items():
         if not isinstance(name, str) or not _is_utf8(name):
             raise ArgumentError(
                 f"{os.fspath(path)}: the name of an array must be text that UTF-8 can write, got "
                 f"{name!r}; rename it"
             )
-        if first not in arrays or first in aliases:
+        if first not in own:
             raise ArgumentError(
                 f"{os.fspath(path)}: the alias {name!r}: expected the name of an array, got "
                 f"{first!r}; aliases map a further name to the first"

@@ -33,8 +33,8 @@ def write_gluon(
 ) -> None:
     """Write a parameter file that Gluon's `load_parameters` and `mx.nd.load` take.
 
-    Scalars and empty arrays have no place in the layout that every MXNet from 1.0 on reads. They
-    are written in the one of MXNet 1.6, which reads them only under `mx.util.np_shape(True)`.
+    The layout, which every MXNet since 1.0 reads, has no place for scalars and empty arrays. A file
+    with any of those gets the layout of MXNet 1.6, which reads it under `mx.util.np_shape(True)`.
 
     Args:
         path: the file, such as "net.params"; an existing one is replaced only when the new one is
@@ -62,19 +62,35 @@ def write_gluon(
 
     def write(file: BinaryIO) -> None:
         file.write(MAGIC + struct.pack("<QQ", 0, len(of)))
+        starts, fits_v2 = [], True
         for name, first in of.items():
-            _write_array(file, little_endian(path, name, arrays[first], "MXNet", _WRITTEN))
-        file.write(struct.pack("<Q", len(of)))
-        for name in of:
-            encoded = name.encode("utf-8")
-            file.write(struct.pack("<Q", len(encoded)) + encoded)
+            array = little_endian(path, name, arrays[first], "MXNet", _WRITTEN)
+            starts.append(file.tell())
+            fits_v2 = fits_v2 and array.ndim > 0 and array.size > 0
+            _write_array(file, array)
+        _write_names(file, list(of))
+        if not fits_v2:
+            _make_v3(file, starts)
 
     write_with(path, write)
 
 
+def _write_names(file: BinaryIO, names: list[str]) -> None:
+    file.write(struct.pack("<Q", len(names)))
+    for name in names:
+        encoded = name.encode("utf-8")
+        file.write(struct.pack("<Q", len(encoded)) + encoded)
+
+
+def _make_v3(file: BinaryIO, starts: list[int]) -> None:
+    """The marks of all arrays, which MXNet wants to be alike; what follows them is the same."""
+    for start in starts:
+        file.seek(start)
+        file.write(struct.pack("<I", V3))
+
+
 def _write_array(file: BinaryIO, array: np.ndarray) -> None:
-    version = V2 if array.size and array.ndim else V3
-    file.write(struct.pack("<Iii", version, DENSE, array.ndim))
+    file.write(struct.pack("<Iii", V2, DENSE, array.ndim))
     file.write(struct.pack(f"<{array.ndim}q", *array.shape))
     file.write(struct.pack("<iii", *_CPU, _CODES[array.dtype]))
     file.write(raw_bytes(array))

@@ -12,6 +12,7 @@ import struct
 PROTOCOL_2 = b"\x80\2"
 PROTOCOL_4 = b"\x80\4"
 NONE, TRUE, FALSE = b"N", b"\x88", b"\x89"
+BY_ID = b"Q"  # behind a value: what it is the id of, outside of the pickle
 STOP = b"."
 
 

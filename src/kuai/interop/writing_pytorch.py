@@ -88,7 +88,8 @@ def _tensor(key: str, array: np.ndarray) -> bytes:
         pickles.text("cpu"),
         pickles.number(array.size if typed else array.nbytes),
     )
-    view = (storage + b"Q", pickles.number(0), *map(pickles.numbers, (array.shape, _strides(array))))
+    size, stride = pickles.numbers(array.shape), pickles.numbers(_strides(array))
+    view = (storage + pickles.BY_ID, pickles.number(0), size, stride)
     without_gradient = (pickles.FALSE, _ORDERED_DICT)
     if typed:
         rebuild = pickles.named("torch._utils", "_rebuild_tensor_v2")
