@@ -12,13 +12,14 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 from kuai.errors import FileAccessError
 from kuai.files.access import checked_path, reason
 
-_WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_WRITE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -65,17 +66,43 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def write_chunks(path: str | os.PathLike[str], chunks: Iterable[bytes | memoryview]) -> None:
     """Write the chunks, one after the other, as one durable file."""
+
+    def fill(descriptor: int) -> None:
+        for chunk in chunks:
+            _write_all(descriptor, memoryview(chunk))
+
+    _write(path, fill)
+
+
+def write_with(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> None:
+    """Write a durable file with a function that is given it open, to write, seek and read back.
+
+    Raises:
+        FileAccessError: as for `write_bytes`. Whatever else the function raises comes through, and
+            the old file is whole then too.
+    """
+
+    def fill(descriptor: int) -> None:
+        with os.fdopen(descriptor, "w+b", closefd=False) as file:
+            write(file)
+
+    _write(path, fill)
+
+
+def _write(path: str | os.PathLike[str], fill: Callable[[int], None]) -> None:
     target = Path(os.path.realpath(checked_path(path)))
     mode = _mode_of_old(target)
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:
         try:
-            _write_new(temporary, chunks, mode)
+            _write_new(temporary, fill, mode)
             temporary.replace(target)
         except BaseException:  # Ctrl-C too must leave no temporary file
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+    except FileAccessError:  # of a file that is read meanwhile
+        raise
     except OSError as error:
         raise FileAccessError(_explain(target, error)) from error
     _flush_folder(target.parent)
@@ -92,11 +119,10 @@ def _mode_of_old(target: Path) -> int | None:
     return stat.S_IMODE(mode)
 
 
-def _write_new(temporary: Path, chunks: Iterable[bytes | memoryview], mode: int | None) -> None:
+def _write_new(temporary: Path, fill: Callable[[int], None], mode: int | None) -> None:
     descriptor = os.open(temporary, _WRITE_FLAGS, 0o666)
     try:
-        for chunk in chunks:
-            _write_all(descriptor, memoryview(chunk))
+        fill(descriptor)
         if mode is not None:
             temporary.chmod(mode)
         os.fsync(descriptor)

@@ -15,10 +15,10 @@ from kuai.interop.source import Source, Span
 from kuai.interop.weights import Stored, Weights, contiguous, named_once
 
 MAGIC = (0x112).to_bytes(8, "little")
-_V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
-_DENSE, _ROW_SPARSE, _CSR = 0, 1, 2
-_AUXILIARY = {-1: 0, _DENSE: 0, _ROW_SPARSE: 1, _CSR: 2}
-_DTYPES = (np.float32, np.float64, np.float16, np.uint8, np.int32, np.int8, np.int64, np.bool_,
+_V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
+DENSE, _ROW_SPARSE, _CSR = 0, 1, 2
+_AUXILIARY = {-1: 0, DENSE: 0, _ROW_SPARSE: 1, _CSR: 2}
+DTYPES = (np.float32, np.float64, np.float16, np.uint8, np.int32, np.int8, np.int64, np.bool_,
            np.int16, np.uint16, np.uint32, np.uint64, jnp.bfloat16)  # fmt: skip
 _RANK = 32
 _LEAST = 4  # bytes that the shortest array takes
@@ -64,9 +64,9 @@ class _Cursor:
 
     def dtype(self) -> np.dtype[Any]:
         code = self.take("i")
-        if not 0 <= code < len(_DTYPES):
+        if not 0 <= code < len(DTYPES):
             raise self.source.damaged(f"an array has the unknown dtype {code}")
-        return np.dtype(_DTYPES[code])
+        return np.dtype(DTYPES[code])
 
     def data(self, shape: Any, dtype: np.dtype[Any]) -> Stored:
         count = self.source.count("an array", shape, dtype.itemsize)
@@ -122,7 +122,7 @@ def read_params(source: Source, program: Source | None) -> Weights:
 def _array(cursor: _Cursor, index: int) -> Stored:
     source = cursor.source
     mark = cursor.take("I")
-    if mark in (_V2, _V3):
+    if mark in (V2, V3):
         return _modern(cursor, index, mark)
     if mark == _V1:
         shape = cursor.shape()
@@ -144,11 +144,11 @@ def _modern(cursor: _Cursor, index: int, mark: int) -> Stored:
     rows = cursor.shape() if _AUXILIARY[kind] else None
     shape = cursor.shape()
     # Until V3 no dimensions meant no values; since then it is a scalar.
-    if shape is None or (mark == _V2 and not shape):
+    if shape is None or (mark == V2 and not shape):
         raise _without_values(source, index)
     cursor.take("ii")
     dtype = cursor.dtype()
-    if kind <= _DENSE:
+    if kind <= DENSE:
         return cursor.data(shape, dtype)
     kinds = [(cursor.dtype(), cursor.shape()) for _ in range(_AUXILIARY[kind])]
     data = cursor.data(rows or (), dtype)

@@ -17,6 +17,7 @@ from kuai.interop.weights import Stored, Weights, contiguous, named_once
 
 _SPLIT = "UnpackBigParamInfor@@"
 _NAMES = "StructuredToParameterName@@"
+OWN_ENTRIES = (_NAMES, _SPLIT)  # of Paddle, beside the arrays
 # The beginning of .pdiparams: version 0, no levels of detail, version 0 again.
 MAGIC = bytes(16)
 _DESCRIPTION = 1024
@@ -84,7 +85,7 @@ def _named(source: Source, items: Any) -> Any:
 def _plain(tree: Any) -> Any:
     """The tree without Paddle's own entries."""
     if isinstance(tree, dict):
-        return {k: v for k, v in tree.items() if k not in (_NAMES, _SPLIT)}
+        return {k: v for k, v in tree.items() if k not in OWN_ENTRIES}
     return tree
 
 

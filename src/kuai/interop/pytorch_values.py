@@ -14,7 +14,7 @@ from kuai.interop.pickles import Known, Lookup, Table, Unreadable
 from kuai.interop.source import Packed, Source, Span, short
 from kuai.interop.weights import Stored
 
-_STORAGES = {
+STORAGES = {
     "BoolStorage": np.bool_,
     "ByteStorage": np.uint8,
     "CharStorage": np.int8,
@@ -29,7 +29,7 @@ _STORAGES = {
     "ComplexDoubleStorage": np.complex128,
     "UntypedStorage": np.uint8,
 }
-_DTYPES = {
+DTYPES = {
     "bool": np.bool_,
     "uint8": np.uint8,
     "uint16": np.uint16,
@@ -150,8 +150,8 @@ def _names(source: Source) -> dict[tuple[str, str], Known | Unreadable]:
     names = numpy_names(source)
     names |= {("torch._utils", name): known for name, known in rebuild.items()}
     for home in ("torch", "torch.storage"):
-        names |= {(home, n): Known(value=np.dtype(dtype)) for n, dtype in _STORAGES.items()}
-    names |= {("torch", n): Known(value=_Dtype(np.dtype(dtype))) for n, dtype in _DTYPES.items()}
+        names |= {(home, n): Known(value=np.dtype(dtype)) for n, dtype in STORAGES.items()}
+    names |= {("torch", n): Known(value=_Dtype(np.dtype(dtype))) for n, dtype in DTYPES.items()}
     names["torch", "Size"] = Known(lambda sizes: tuple(sizes))
     names["torch", "device"] = Known(lambda kind, *_index: kind)
     names["torch", "Tensor"] = names["torch.nn.parameter", "Parameter"] = Known(value=Stored)

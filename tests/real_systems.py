@@ -1,0 +1,51 @@
+"""Small scripts run where the real systems are installed.
+
+A system is looked for in the interpreter of the tests, then in the one that an environment variable
+names, because not all of them can live in one environment: `KUAI_TORCH_PYTHON`,
+`KUAI_KERAS_PYTHON`, `KUAI_PADDLE_PYTHON`, `KUAI_GLUON_PYTHON`. Where there is neither, the test is
+skipped. kuai itself may be missing there, and Python as old as 3.8: a script imports the system
+and NumPy, and is given what else it needs as arguments, mostly the paths of files.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+_MODULES = {"torch": "torch", "keras": "keras", "paddle": "paddle", "gluon": "mxnet"}
+_TIMEOUT_S = 300
+
+
+def python_of(system: str) -> str:
+    """The interpreter that has a system ("torch", "keras", "paddle", "gluon"), or skip the test."""
+    module, variable = _MODULES[system], f"KUAI_{system.upper()}_PYTHON"
+    if importlib.util.find_spec(module):
+        return sys.executable
+    if variable not in os.environ:
+        pytest.skip(f"{module} is not installed, and {variable} names no Python that has it")
+    return os.environ[variable]
+
+
+def run(system: str, script: str, *arguments: object) -> str:
+    """Run a script with a system's interpreter and return what it printed.
+
+    Args:
+        system: as for `python_of`.
+        script: Python; its indentation is taken off.
+        arguments: what it finds in `sys.argv[1:]`.
+
+    Raises:
+        AssertionError: it failed; the message is all that it printed.
+    """
+    command = [python_of(system), "-c", textwrap.dedent(script), *map(str, arguments)]
+    environment = {"KERAS_BACKEND": "jax", **os.environ}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S, env=environment
+    )
+    assert done.returncode == 0, f"{system} failed:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
