@@ -58,7 +58,7 @@ def _chosen(block: Node, where: str, holders: dict[str, Holder], select: Any) ->
 def load(block: Node, path: Any, *, strict: bool, select: Any, **foreign: Any) -> Any:
     """Read into the block's holders, as `Block.load` documents; None once they are set."""
     load_foreign = registered.load_foreign
-    is_foreign = any(value not in (None, False) for value in foreign.values())
+    is_foreign = any(value is not None and value is not False for value in foreign.values())
     if load_foreign is not None and (is_foreign or not files.is_own(path)):
         return load_foreign(block, path, strict=strict, select=select, **foreign)
     arrays, metadata = files.read_arrays(path)

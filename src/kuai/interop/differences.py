@@ -71,7 +71,8 @@ _REMEDY = (
 
 def _parting(net: str, path: str, unit: Unit, left: Names) -> str:
     wanted = [
-        f"{name} {shape if shape is not None else ''}".rstrip() for name, shape in _needed([unit]).items()
+        f"{name} {shape if shape is not None else ''}".rstrip()
+        for name, shape in _needed([unit]).items()
     ]
     offered = [f"{array.own} {array.shape}" for array in list(left.values())[:4]]
     return (

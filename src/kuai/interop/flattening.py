@@ -122,9 +122,7 @@ def _mark(net: Block) -> None:
         if layout in ("channels_last", "channels_first"):
             block.register_forward_hook(lambda _, __, y, at=layout: _named(y, _MAP + at))
         elif isinstance(block, _RECEIVERS):
-            block.register_forward_pre_hook(
-                lambda _, inputs, to=path: _named(inputs, _ENTERS + to)
-            )
+            block.register_forward_pre_hook(lambda _, inputs, to=path: _named(inputs, _ENTERS + to))
 
 
 def _named(tree: Any, name: str) -> Any:
@@ -251,9 +249,7 @@ def has_rows(unit: Unit, path: str) -> bool:
     )
 
 
-def _in_question(
-    layers: list[Unit], shapes: dict[str, tuple[int, ...]], system: str
-) -> str | None:
+def _in_question(layers: list[Unit], shapes: dict[str, tuple[int, ...]], system: str) -> str | None:
     """A layer that may follow a Flatten of a map, as far as sizes tell; None if there is none.
 
     Args:

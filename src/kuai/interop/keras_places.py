@@ -70,9 +70,7 @@ def _attributes(found: list[Any], *, is_root: bool) -> Iterator[tuple[str, str, 
             yield path, attribute, item
 
 
-def _counted(
-    outer: str, found: list[Any], counts: Counter[str]
-) -> Iterator[tuple[str, str, Any]]:
+def _counted(outer: str, found: list[Any], counts: Counter[str]) -> Iterator[tuple[str, str, Any]]:
     """Members by the name of their class and how many came before."""
     for path, item in found:
         if isinstance(item, Holder):

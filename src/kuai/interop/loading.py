@@ -6,6 +6,7 @@ and nothing of the net changes before all of it fits.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -65,8 +66,8 @@ def _load_own(net: Block, weights: Weights, request: Request) -> Moves | None:
     arrays = {n: weights[n] for n in weights if n not in weights.aliases}
     if request.mapping is not None:
         raise ArgumentError(
-            f"load: {weights.path} has kuai's own names and layouts; mapping= is for files of other "
-            "systems"
+            f"load: {weights.path} has kuai's own names and layouts; mapping= is for files of "
+            "other systems"
         )
     if not request.dry_run:
         own_weights.assign(
@@ -103,8 +104,9 @@ def _system(weights: Weights, told: str | None) -> str:
 
 
 def _found(net: Block, weights: Weights, system: str, request: Request) -> Placed:
-    layers = units(net, system)
-    unknown = [str(unit) for unit in layers if not unit.alternatives]
+    """The layers' places: of a shared layer all of them, or the one where the file has it once."""
+    once, every = units(net, system), units(net, system, again=True)
+    unknown = [str(unit) for unit in once if not unit.alternatives]
     if unknown:
         raise CheckpointError(
             f"{system} has no layer like {', '.join(unknown)}; nothing was changed. Read the file "
@@ -112,7 +114,10 @@ def _found(net: Block, weights: Weights, system: str, request: Request) -> Place
         )
     spelled = spellings(weights, system, request.mapping)
     name = type(net).__name__
-    return placed(layers, spelled, weights, name, strict=request.strict)
+    if len(every) > len(once):
+        with contextlib.suppress(CheckpointError):
+            return placed(every, spelled, weights, name, strict=True)
+    return placed(once, spelled, weights, name, strict=request.strict)
 
 
 def _orders(net: Block, found: Placed, system: str, sample: Any) -> dict[str, np.ndarray]:

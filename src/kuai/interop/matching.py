@@ -14,7 +14,7 @@ A file that none of them explains is refused, and so is an order that the names 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,9 +61,9 @@ Found = list[Place]
 
 def by_name(units: list[Unit], names: Names) -> Found | None:
     """Every layer at its own name, below what all of the file's names may begin with."""
-    for attribute in ("name", "path"):
-        for outer in _outer(units, names, attribute):
-            found = _each(units, names, lambda u, a=attribute, o=outer: [_below(o, getattr(u, a))])
+    for own in ([unit.name for unit in units], [unit.path for unit in units]):
+        for outer in _outer(own, names):
+            found = _each(units, names, [_below(outer, name) for name in own])
             if found is not None:
                 return found
     return None
@@ -202,13 +202,12 @@ def shapes_read(fit: Fit, names: Names) -> list[tuple[int, ...]] | None:
     return shapes if len(shapes) == len(fit.part.ours) else None
 
 
-def _each(units: list[Unit], names: Names, where: Callable[[Unit], list[str]]) -> Found | None:
+def _each(units: list[Unit], names: Names, prefixes: list[str]) -> Found | None:
     """Every layer at a place of its own, with nothing of the file left."""
     left = dict(names)
     found: Found = []
-    for unit in units:
-        places = (place_at(unit, prefix, left) for prefix in where(unit))
-        place = next((p for p in places if p is not None), None)
+    for unit, prefix in zip(units, prefixes, strict=True):
+        place = place_at(unit, prefix, left)
         if place is None:
             return None
         found.append(place)
@@ -216,10 +215,10 @@ def _each(units: list[Unit], names: Names, where: Callable[[Unit], list[str]]) -
     return None if left else found
 
 
-def _outer(units: list[Unit], names: Names, attribute: str) -> Iterator[str]:
+def _outer(own: list[str], names: Names) -> Iterator[str]:
     """What the whole file may be called, "module" for example: "" first."""
     yield ""
-    first = getattr(units[0], attribute) if units else ""
+    first = own[0] if own else ""
     for prefix in prefixes(next(iter(names), "")):
         if first and prefix.endswith(f".{first}"):
             yield prefix.removesuffix(f".{first}")

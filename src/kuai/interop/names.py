@@ -118,7 +118,7 @@ def leading(mapping: Any) -> Callable[[str], Any]:
     if isinstance(mapping, Mapping):
         return lambda name: _by_beginning(mapping, name)
     if callable(mapping):
-        return mapping  # type: ignore[no-any-return]
+        return mapping
     if isinstance(mapping, Iterable) and not isinstance(mapping, (str, bytes)):
         return _by_patterns(list(mapping))
     raise ArgumentError(

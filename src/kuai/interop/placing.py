@@ -102,10 +102,10 @@ def _told(
 
 def _names_of(unit: Unit, local: str) -> bool:
     """Whether a name below a layer may be one of its arrays, and not of a layer inside it."""
-    depths = {t.replace("/", ".").count(".") for p in unit.alternatives for q in p for t in q.theirs}
     if unit.is_plain:
         return local in unit.holders
-    return local.count(".") in depths
+    theirs = (name for parts in unit.alternatives for part in parts for name in part.theirs)
+    return local.count(".") in {name.replace("/", ".").count(".") for name in theirs}
 
 
 def _what_fits(layers: list[Unit], names: Names, weights: Weights, net: str) -> Placed:

@@ -13,21 +13,19 @@ from kuai import files
 from kuai.core.block import Block
 from kuai.core.tree import join
 from kuai.errors import ArgumentError, CheckpointError
+from kuai.files.access import checked_path
 from kuai.interop import flattening
-from kuai.interop.keras_config import config_of
 from kuai.interop.names import leading
 from kuai.interop.parts import Part
 from kuai.interop.schemas import SYSTEMS
 from kuai.interop.units import Unit, units
 from kuai.interop.writing_gluon import write_gluon
-from kuai.interop.writing_keras import write_keras_archive, write_keras_weights
+from kuai.interop.writing_keras import write_keras_weights
 from kuai.interop.writing_paddle import write_paddle
 from kuai.interop.writing_pytorch import write_pytorch
 
 
-def save(
-    net: Block, path: Any, *, system: str, paths: set[str], mapping: Any, sample: Any
-) -> None:
+def save(net: Block, path: Any, *, system: str, paths: set[str], mapping: Any, sample: Any) -> None:
     """Write a file of another system, as `Block.save` documents.
 
     Args:
@@ -35,7 +33,8 @@ def save(
         path: of the file.
         system: whose.
         paths: of the arrays to write.
-        mapping, sample: as for `Block.save`.
+        mapping: as for `Block.save`.
+        sample: as for `Block.save`.
     """
     if system not in SYSTEMS:
         raise ArgumentError(
@@ -43,9 +42,9 @@ def save(
             f"got {system!r}"
         )
     found = written(net, system, paths, mapping, sample)
-    place = files.checked_path(path)
+    place = checked_path(path)
     if system == "keras":
-        _save_keras(net, place, found)
+        _save_keras(place, found)
     elif system == "torch" and place.suffix == ".safetensors":
         arrays = found.arrays | {further: found.arrays[n] for further, n in found.aliases.items()}
         files.write_arrays(place, arrays, {"format": "pt"})
@@ -78,7 +77,7 @@ def written(net: Block, system: str, paths: set[str], mapping: Any, sample: Any)
     chosen = {id(every[path]) for path in paths}
     layers = units(net, system, again=True)
     _check_known(layers, system, chosen)
-    shapes = {path: holder.shape for path, holder in every.items()}
+    shapes = {path: tuple(h.concrete().shape) for path, h in every.items()}
     orders = flattening.orders(net, layers, shapes, system, sample)
     rename = (lambda name: name) if mapping is None else leading(mapping)
     found = Written()
@@ -137,16 +136,13 @@ def _ours(unit: Unit, path: str, order: np.ndarray | None) -> np.ndarray:
     return array[np.argsort(order)]
 
 
-def _save_keras(net: Block, path: Path, found: Written) -> None:
+def _save_keras(path: Path, found: Written) -> None:
     groups = dict(_groups(found.arrays))
-    if path.suffix == ".keras":
-        write_keras_archive(path, config_of(net), groups)
-    elif path.name.endswith(".weights.h5"):
+    if path.name.endswith(".weights.h5"):
         write_keras_weights(path, groups)
     else:
         raise ArgumentError(
-            f"save: expected a name that ends in .weights.h5 or .keras, got {path.name!r}: Keras "
-            "goes by it"
+            f"save: expected a name that ends in .weights.h5, got {path.name!r}: Keras goes by it"
         )
 
 

@@ -54,9 +54,7 @@ class Moves:
         cells += [(name, "passed over", "") for name in self.passed_over]
         cells += [("nothing", path, "stays as it is") for path in self.missing]
         widths = [max((len(cell[n]) for cell in cells), default=0) for n in (0, 1)]
-        lines = [
-            f"  {a:{widths[0]}}  →  {b:{widths[1]}}  {c}".rstrip() for a, b, c in cells
-        ]
+        lines = [f"  {a:{widths[0]}}  →  {b:{widths[1]}}  {c}".rstrip() for a, b, c in cells]
         return "\n".join([f"{self.path} ({self.system}) → {self.net}", *lines])
 
     __repr__ = __str__

@@ -82,7 +82,8 @@ class _Listing:
         taken: set[str] = set()
         for unit in _of_schema(block, path, name, self.system):
             taken |= unit.holders.keys()
-            if any([self._is_new(holder) for holder in unit.holders.values()]):
+            new = [holder for holder in unit.holders.values() if self._is_new(holder)]
+            if new:
                 yield unit
         for member, theirs, item in _members(block, self.system, is_root=not path):
             if not isinstance(item, Holder):
@@ -108,7 +109,8 @@ def _of_schema(block: Block, path: str, name: str, system: str) -> Iterator[Unit
             yield _unit(path, theirs, block, holders, keras_layer(block, layer))
         return
     found = schema(block, system)
-    if found or any(isinstance(item, Holder) for _, item in members(block)):  # else it is there what it consists of here
+    # A layer that a system has not, and that consists of others here, is those others there.
+    if found or any(isinstance(item, Holder) for _, item in members(block)):
         yield _unit(path, name, block, holders, found)
 
 
@@ -129,9 +131,7 @@ def _holders(block: Block) -> Iterator[tuple[str, Holder]]:
             yield path, holder
 
 
-def _members(
-    block: Block, system: str, *, is_root: bool
-) -> Iterator[tuple[str, str, Any]]:
+def _members(block: Block, system: str, *, is_root: bool) -> Iterator[tuple[str, str, Any]]:
     """(path, their name, block or holder) of what stands on a block, in their order."""
     if system == "keras":
         yield from keras_places.placed_members(block, is_root=is_root)
