@@ -66,7 +66,8 @@ class _Listing:
     """One walk over a net.
 
     Args:
-        system, again: as for `units`.
+        system: as for `units`.
+        again: as for `units`.
     """
 
     def __init__(self, system: str, again: bool) -> None:
@@ -74,28 +75,33 @@ class _Listing:
         self.seen: set[int] = set()
         self.above: list[Block] = []
 
-    def below(self, block: Block, path: str, name: str) -> Iterator[Unit]:
-        """The layers from a block on downwards."""
+    def below(
+        self, block: Block, path: str, name: str, taken: frozenset[int] = frozenset()
+    ) -> Iterator[Unit]:
+        """The layers from a block on downwards, without the holders that a layer above has."""
         if any(block is outer for outer in self.above) or not self._is_new(block):
             return
         self.above.append(block)
-        taken: set[str] = set()
         for unit in _of_schema(block, path, name, self.system):
-            taken |= unit.holders.keys()
-            new = [holder for holder in unit.holders.values() if self._is_new(holder)]
-            if new:
+            mine = {id(holder) for holder in unit.holders.values()}
+            if not mine <= taken and self._are_new(mine):
                 yield unit
+            taken |= mine
         for member, theirs, item in _members(block, self.system, is_root=not path):
             if not isinstance(item, Holder):
-                yield from self.below(item, join(path, member), join(name, theirs))
-            elif member not in taken and _is_saved(item) and self._is_new(item):
+                yield from self.below(item, join(path, member), join(name, theirs), taken)
+            elif id(item) not in taken and _is_saved(item) and self._is_new(item):
                 yield Unit(path, name, block, {member: item}, [[same(member, member)]], True)
         self.above.pop()
 
     def _is_new(self, item: Block | Holder) -> bool:
-        is_new = self.again or id(item) not in self.seen
-        self.seen.add(id(item))
-        return is_new
+        return self._are_new({id(item)})
+
+    def _are_new(self, items: set[int]) -> bool:
+        """Whether one of these was not met before; or any, where all places are wanted."""
+        are_new = self.again or not items <= self.seen
+        self.seen |= items
+        return are_new
 
 
 def _of_schema(block: Block, path: str, name: str, system: str) -> Iterator[Unit]:
