@@ -90,10 +90,10 @@ def _memory(name: str, path: Path) -> Comparison:
 
 def _kilobytes(path: Path, count: int) -> int:
     code = (
-        "import resource, sys; from kuai import interop\n"
+        "import re, sys; from kuai import interop\n"
         "weights = interop.read(sys.argv[1])\n"
         "arrays = [weights[name] for name in list(weights)[:int(sys.argv[2])]]\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1])"
     )
     command = [sys.executable, "-c", code, str(path), str(count)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
