@@ -431,3 +431,41 @@ def test_the_two_biases_of_a_cell_are_one_in_keras(tmp_path):
     again = nn.LSTM(3).load(tmp_path / "net.weights.h5")
     x = jnp.asarray(array(2, 5, 4))
     np.testing.assert_allclose(again(x)[0], net(x)[0], rtol=0, atol=1e-6)
+
+
+# --- what save refuses ---------------------------------------------------------------------------
+
+
+def test_names_can_be_chosen(tmp_path):
+    net = Two().initialize(sample=jnp.ones((1, 3)))
+    net.save(tmp_path / "net.pt", system="torch", mapping={"hidden": "encoder.0", "out": "head"})
+    assert list(kuai.interop.read(tmp_path / "net.pt")) == [
+        "encoder.0.weight", "encoder.0.bias", "head.weight", "head.bias",
+    ]  # fmt: skip
+    net.save(tmp_path / "net.pt", system="torch", select="out.*")
+    assert list(kuai.interop.read(tmp_path / "net.pt")) == ["out.weight", "out.bias"]
+
+
+def test_a_layer_in_two_places_has_both_names_and_one_array(tmp_path):
+    layer = nn.Dense(3)
+    net = nn.Sequential(layer, nn.ReLU(), layer).initialize(sample=jnp.ones((1, 3)))
+    net.save(tmp_path / "net.pt", system="torch")
+    found = kuai.interop.read(tmp_path / "net.pt")
+    assert found.aliases == {"2.weight": "0.weight", "2.bias": "0.bias"}
+
+
+def test_what_cannot_be_saved_is_refused_and_nothing_is_written(tmp_path):
+    net = Two().initialize(sample=jnp.ones((1, 3)))
+    with pytest.raises(ArgumentError, match="expected system to be one of torch, keras, paddle, g"):
+        net.save(tmp_path / "net", system="mxnet")
+    with pytest.raises(ArgumentError, match=r"save: mapping is for files of other systems"):
+        net.save(tmp_path / "net", mapping={"hidden": "out"})
+    with pytest.raises(CheckpointError, match=r"have the name 'out.weight', which is none or stan"):
+        net.save(tmp_path / "net", system="torch", mapping={"hidden": "out"})
+    bilinear = nn.Bilinear(3)
+    bilinear(jnp.ones((1, 2)), jnp.ones((1, 4)))
+    with pytest.raises(CheckpointError, match=r"save: gluon has no layer like Bilinear"):
+        bilinear.save(tmp_path / "net", system="gluon")
+    with pytest.raises(kuai.errors.DeferredInitError, match="call the net once"):
+        Two().save(tmp_path / "net", system="torch")
+    assert list(tmp_path.iterdir()) == []
