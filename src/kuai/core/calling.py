@@ -86,7 +86,7 @@ def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
     if internals.policy is not None and internals.policy.output_dtype is not None:
         output = cast(output, internals.policy.output_dtype)
     if context.outputs is not None and (context.trace is None or not context.trace.depth):
-        context.outputs.append((here(), output))
+        context.outputs.append((str(here()), output))
     if context.captures is not None:
         context.captures.add(block, output)
     return output
@@ -117,7 +117,7 @@ def _note_place(error: Exception) -> None:
     """Say once, on the way out, in which block an error arose."""
     if hasattr(error, "_kuai_place"):
         return
-    place = here()
+    place = str(here())
     error._kuai_place = place  # type: ignore[attr-defined]  # a mark of ours, for hybrid.errors
     if place not in str(error):
         error.add_note(f"in block {place}")

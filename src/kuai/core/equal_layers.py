@@ -244,7 +244,7 @@ def _check_kept(layer: Any, old: Any, new: Any) -> None:
 
 def _place(layer: Any) -> str:
     with entered(stack=(*context.stack, layer)):
-        return here()
+        return str(here())
 
 
 def _result(x: Any, further: Any) -> Any:

@@ -163,9 +163,30 @@ def path_of(root: Node, item: Node | Holder) -> str | None:
     return next((path for path, other in table.items() if other is item), None)
 
 
-def here() -> str:
+class Here(str):
+    """A place in a tree whose words are found when a message takes it up: that walks the tree.
+
+    Checks are handed it before they know whether they will complain. It is text to an f-string and
+    to `str`, and to nothing else.
+    """
+
+    stack: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return _place_of(self.stack)
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+
+def here() -> Here:
     """Where this thread runs, for messages: "Net: encoder.0 (Dense)"."""
-    stack = context.stack
+    place = Here()
+    place.stack = context.stack
+    return place
+
+
+def _place_of(stack: tuple[Any, ...]) -> str:
     if not stack:
         return "outside any block"
     root, current = stack[0], stack[-1]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from kuai.core.misfits import report
 from kuai.core.tree import join
 from kuai.interop import matching
-from kuai.interop.matching import Names, Place
+from kuai.interop.matching import Place
+from kuai.interop.names import Names, prefixes
 from kuai.interop.parts import shapes_written
 from kuai.interop.units import Unit
 
@@ -48,14 +49,14 @@ def _may_be(shape: tuple[int | None, ...] | None, other: tuple[int, ...]) -> boo
 
 def _by_order(net: str, path: str, layers: list[Unit], names: Names) -> str:
     """Where the layers of a net and the arrays of a file part, one after the other."""
-    left = dict(names)
+    left = names
     for unit in layers:
         first = next(iter(left), None)
-        here = [matching.place_at(unit, p, left) for p in matching.prefixes(first or "")]
+        here = [matching.place_at(unit, p, left) for p in prefixes(first or "")]
         place = next((p for p in here if p is not None and first in p.names), None)
         if place is None:
             return _parting(net, path, unit, left)
-        left = {name: array for name, array in left.items() if name not in place.names}
+        left = left.without(place.names)
     rest = ", ".join(array.own for array in list(left.values())[:5])
     return (
         f"{path} does not fit {net}; nothing was changed. All layers of the net have arrays, and "

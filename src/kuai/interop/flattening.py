@@ -99,7 +99,8 @@ def flattened(net: Block, sample: Any) -> dict[str, Flattened]:
     inputs = sample if isinstance(sample, tuple) else (sample,)
     marked = net.copy().eval()
     try:
-        marked.initialize(init="zeros", sample=sample)
+        if not all(holder.ready for _, holder in marked.named_holders()):
+            marked.initialize(init="zeros", sample=sample)
         _mark(marked)
         traced = jax.make_jaxpr(lambda *arrays: marked(*arrays))(*inputs)
     except KuaiError as error:

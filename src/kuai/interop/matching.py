@@ -19,11 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kuai.interop.names import Named
+from kuai.interop.names import Names, prefixes
 from kuai.interop.parts import Part
 from kuai.interop.units import Unit
-
-Names = dict[str, Named]
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def by_name(units: list[Unit], names: Names) -> Found | None:
 
 def by_order(units: list[Unit], names: Names) -> Found | None:
     """The next layer at the first of the names that are left."""
-    left = dict(names)
+    left = names
     found: Found = []
     for unit in units:
         first = next(iter(left), None)
@@ -82,27 +80,27 @@ def by_order(units: list[Unit], names: Names) -> Found | None:
         if place is None:
             return None
         found.append(place)
-        left = {name: named for name, named in left.items() if name not in place.names}
+        left = left.without(place.names)
     return None if left else found
 
 
 def alone(units: list[Unit], names: Names) -> Found | None:
     """Layers that fit one place only, taken out until none is left."""
-    left = dict(names)
+    places = [candidates(unit, names) for unit in units]
     found: dict[int, Place] = {}
+    taken: set[str] = set()
     while len(found) < len(units):
-        single = None
-        for number, unit in enumerate(units):
-            if number not in found:
-                places = candidates(unit, left)
-                if len(places) == 1:
-                    single = number, places[0]
-                    break
-        if single is None:
+        free = {
+            number: [place for place in fitting if not place.names & taken]
+            for number, fitting in enumerate(places)
+            if number not in found
+        }
+        number = next((n for n, fitting in free.items() if len(fitting) == 1), None)
+        if number is None:
             return None
-        found[single[0]] = single[1]
-        left = {name: named for name, named in left.items() if name not in single[1].names}
-    return None if left else [found[number] for number in range(len(units))]
+        found[number] = free[number][0]
+        taken |= found[number].names
+    return [found[n] for n in range(len(units))] if len(taken) == len(names) else None
 
 
 def contradicted(units: list[Unit], found: Found, names: Names) -> list[tuple[Unit, Place, Place]]:
@@ -120,15 +118,13 @@ def contradicted(units: list[Unit], found: Found, names: Names) -> list[tuple[Un
 
 def candidates(unit: Unit, names: Names) -> list[Place]:
     """The places where a layer fits."""
-    every = dict.fromkeys(prefix for name in names for prefix in prefixes(name))
-    places = (place_at(unit, prefix, names) for prefix in every)
+    places = (place_at(unit, prefix, names) for prefix in names.inside)
     return [place for place in places if place is not None]
 
 
 def place_at(unit: Unit, prefix: str, names: Names) -> Place | None:
     """The layer at a place of the file, if it fits there."""
-    start = f"{prefix}." if prefix else ""
-    here = {name[len(start) :]: name for name in names if name.startswith(start)}
+    here = names.inside.get(prefix, {})
     for parts in unit.alternatives:
         spelled = resolved(parts, here)
         if spelled is None or not _alone_there(unit, parts, spelled, here):
@@ -204,14 +200,14 @@ def shapes_read(fit: Fit, names: Names) -> list[tuple[int, ...]] | None:
 
 def _each(units: list[Unit], names: Names, prefixes: list[str]) -> Found | None:
     """Every layer at a place of its own, with nothing of the file left."""
-    left = dict(names)
+    left = names
     found: Found = []
     for unit, prefix in zip(units, prefixes, strict=True):
         place = place_at(unit, prefix, left)
         if place is None:
             return None
         found.append(place)
-        left = {name: named for name, named in left.items() if name not in place.names}
+        left = left.without(place.names)
     return None if left else found
 
 
@@ -224,12 +220,6 @@ def _outer(own: list[str], names: Names) -> Iterator[str]:
             yield prefix.removesuffix(f".{first}")
         elif not first and prefix:
             yield prefix
-
-
-def prefixes(name: str) -> list[str]:
-    """What a name begins with up to a ".", the longest first, "" the last."""
-    steps = name.split(".")[:-1]
-    return [".".join(steps[:end]) for end in range(len(steps), -1, -1)]
 
 
 def _below(outer: str, name: str) -> str:

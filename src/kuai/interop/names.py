@@ -6,7 +6,7 @@ The systems join names by ".", "/" or "_"; here all are joined by ".".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,33 @@ class Named:
     is_told: bool = False
 
 
-def spellings(weights: Weights, system: str, mapping: Any) -> list[dict[str, Named]]:
+class Names(dict[str, Named]):
+    """Name → array, in the file's order; it does not change.
+
+    Attributes:
+        inside: what names begin with → (the rest → name).
+    """
+
+    def __init__(self, named: dict[str, Named]) -> None:
+        super().__init__(named)
+        self.inside: dict[str, dict[str, str]] = {}
+        for name in named:
+            for prefix in prefixes(name):
+                rest = name[len(prefix) + 1 :] if prefix else name
+                self.inside.setdefault(prefix, {})[rest] = name
+
+    def without(self, taken: Collection[str]) -> Names:
+        """Those that are left when some are taken."""
+        return Names({name: array for name, array in self.items() if name not in taken})
+
+
+def prefixes(name: str) -> list[str]:
+    """What a name begins with up to a ".", the longest first, "" the last."""
+    steps = name.split(".")[:-1]
+    return [".".join(steps[:end]) for end in range(len(steps), -1, -1)]
+
+
+def spellings(weights: Weights, system: str, mapping: Any) -> list[Names]:
     """Name → array in the file's order, in each of the ways in which the file names its arrays.
 
     Args:
@@ -55,7 +81,7 @@ def spellings(weights: Weights, system: str, mapping: Any) -> list[dict[str, Nam
     """
     shapes = weights.shapes
     told = _told(list(shapes), mapping)
-    found: list[dict[str, Named]] = []
+    found: list[Names] = []
     for spelled in _spelled(weights, system):
         named: dict[str, Named] = {}
         for own, shape in shapes.items():
@@ -69,7 +95,7 @@ def spellings(weights: Weights, system: str, mapping: Any) -> list[dict[str, Nam
                 )
             named[name] = Named(own, shape, own in told)
         if named not in found:
-            found.append(named)
+            found.append(Names(named))
     return found
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from kuai.errors import CheckpointError
 from kuai.interop import matching
 from kuai.interop.differences import ambiguous, different, misplaced
-from kuai.interop.matching import Names, Place
+from kuai.interop.matching import Place
+from kuai.interop.names import Names
 from kuai.interop.units import Unit
 from kuai.interop.weights import Weights
 
@@ -75,7 +76,8 @@ def _with_and_without_ties(spelled: list[Names], weights: Weights) -> list[Names
     """The names, then those without the further names of tied arrays."""
     if not weights.aliases:
         return spelled
-    once = [{n: a for n, a in names.items() if a.own not in weights.aliases} for names in spelled]
+    ties = weights.aliases
+    once = [names.without([n for n, a in names.items() if a.own in ties]) for names in spelled]
     return spelled + once
 
 
@@ -84,7 +86,7 @@ def _told(
 ) -> tuple[list[tuple[Unit, Place]], list[Unit], Names]:
     """(layers that the user gave places, the other layers, the names that are left)."""
     wanted = {name for name, array in names.items() if array.is_told}
-    free = dict(names)
+    free = names
     pairs, rest = [], []
     for unit in layers:
         start = f"{unit.path}." if unit.path else ""
@@ -96,7 +98,7 @@ def _told(
         if place is None:
             raise CheckpointError(misplaced(net, weights.path, unit, names))
         pairs.append((unit, place))
-        free = {name: array for name, array in free.items() if name not in place.names}
+        free = free.without(place.names)
     return pairs, rest, free
 
 
@@ -111,7 +113,7 @@ def _names_of(unit: Unit, local: str) -> bool:
 def _what_fits(layers: list[Unit], names: Names, weights: Weights, net: str) -> Placed:
     """The layers that stand at their names, for a load that need not be of everything."""
     pairs, missing = [], []
-    free = dict(names)
+    free = names
     for unit in layers:
         places = (matching.place_at(unit, prefix, free) for prefix in (unit.name, unit.path))
         place = next((found for found in places if found is not None), None)
@@ -119,7 +121,7 @@ def _what_fits(layers: list[Unit], names: Names, weights: Weights, net: str) -> 
             missing.append(unit)
             continue
         pairs.append((unit, place))
-        free = {name: array for name, array in free.items() if name not in place.names}
+        free = free.without(place.names)
     if not pairs:
         raise CheckpointError(different(net, weights.path, layers, [names]))
     return Placed(pairs, names, [array.own for array in free.values()], missing)

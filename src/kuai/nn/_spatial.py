@@ -159,18 +159,20 @@ def check_spatial(x: jax.Array, axes: int, layout: str) -> None:
     Raises:
         ShapeError: it has other axes, or nothing on one of them.
     """
-    names = _NAMES[axes]
-    channels_last = layout == "channels_last"
-    shape = (*names, "channels") if channels_last else ("channels", *names)
-    expected = f"{here()}: expected an input of shape (batch, {', '.join(shape)})"
     if x.ndim != axes + 2:
         remedy = "add a batch axis with x[None]" if x.ndim == axes + 1 else "reshape it"
-        raise ShapeError(f"{expected}, got shape {x.shape}; {remedy}")
+        raise ShapeError(f"{_expected(axes, layout)}, got shape {x.shape}; {remedy}")
     if 0 in (x.shape[axis] for axis in spatial_axes(x, layout)):
         raise ShapeError(
-            f"{expected} with at least one element on each spatial axis, got shape {x.shape}; look "
-            "at what made it"
+            f"{_expected(axes, layout)} with at least one element on each spatial axis, got shape "
+            f"{x.shape}; look at what made it"
         )
+
+
+def _expected(axes: int, layout: str) -> str:
+    names = _NAMES[axes]
+    shape = (*names, "channels") if layout == "channels_last" else ("channels", *names)
+    return f"{here()}: expected an input of shape (batch, {', '.join(shape)})"
 
 
 def check_any_spatial(x: jax.Array, layout: str) -> int:
