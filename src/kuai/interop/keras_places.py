@@ -25,6 +25,7 @@ _KINDS = {
     nn.BatchNorm: "batch_normalization",
     nn.LayerNorm: "layer_normalization",
     nn.GroupNorm: "group_normalization",
+    nn.InstanceNorm: "group_normalization",  # with as many groups as features
     nn.RMSNorm: "rms_normalization",
     nn.PReLU: "p_re_lu",
     nn.RNN: "simple_rnn",
