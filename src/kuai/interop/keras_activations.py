@@ -2,6 +2,7 @@
 
 Names alone do not tell: kuai's gelu is the tanh formula and Keras's the exact one, and the slopes
 of leaky_relu differ. So each name is first the block that it stands for, with all its numbers.
+Sparsemax is left out: that of Keras 3.15 gives rows whose sum is not 1.
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ _WITH_NUMBERS: dict[type, Callable[[Any], Said | None]] = {
     nn.SoftShrink: lambda b: operation("SoftShrink", threshold=float(b.threshold)),
     nn.Softmax: lambda b: Layer("Softmax", {"axis": b.axis}),
     nn.Softplus: lambda b: "softplus" if b.beta == 1 else None,
-    nn.Sparsemax: lambda b: operation("Sparsemax", axis=b.axis),
     nn.Squareplus: lambda b: operation("Squareplus", b=float(b.b)),
     nn.Threshold: lambda b: operation(
         "Threshold", threshold=float(b.threshold), default_value=float(b.value)
@@ -73,7 +73,6 @@ _NAMED: dict[str, type] = {
     "softplus": nn.Softplus,
     "sparse_plus": nn.SparsePlus,
     "sparse_sigmoid": nn.SparseSigmoid,
-    "sparsemax": nn.Sparsemax,
     "squareplus": nn.Squareplus,
     "swish": nn.SiLU,
     "tanh": nn.Tanh,

@@ -1,0 +1,174 @@
+"""What kuai writes for Keras, opened by Keras: the same numbers come out.
+
+The cases run in few processes, because Keras takes seconds to start.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import kuai
+from kuai import nn
+from kuai.errors import ArgumentError, CheckpointError
+from kuai.interop.keras_config import config_of
+from tests.real_systems import run
+
+VECTORS = (3, 6)
+SEQUENCES = (2, 7, 3)
+IMAGES = (2, 9, 8, 4)
+VOLUMES = (2, 5, 6, 4, 3)
+INDICES = (2, 5)
+
+
+def one(layer):
+    return nn.Sequential(layer)
+
+
+def spatial():
+    """Every layer that looks at places, with its arguments: name → (net, shape of the input)."""
+    yield "conv1d", one(nn.Conv1d(4, 3, strides=2, padding=(((2, 1),)))), SEQUENCES
+    yield "causal", one(nn.Conv1d(4, 3, padding="causal", dilation=2)), SEQUENCES
+    yield "conv2d", one(nn.Conv2d(6, (3, 2), strides=(2, 1), padding="same")), IMAGES
+    yield "groups", one(nn.Conv2d(6, 3, padding=((1, 0), (2, 1)), groups=2, use_bias=False)), IMAGES
+    yield "dilated", one(nn.Conv2d(3, 3, dilation=(1, 2), activation="relu")), IMAGES
+    yield "conv3d", one(nn.Conv3d(2, 2, strides=2, padding=1)), VOLUMES
+    yield "depthwise", one(nn.DepthwiseConv2d(3, strides=2, padding=1, multiplier=2)), IMAGES
+    yield "separable", one(nn.SeparableConv2d(5, 3, padding="same", multiplier=2)), IMAGES
+    yield "separable pad", one(nn.SeparableConv2d(5, 3, 2, 1, activation="gelu")), IMAGES
+    for axes, shape in ((1, SEQUENCES), (2, IMAGES), (3, VOLUMES)):
+        transposed = getattr(nn, f"ConvTranspose{axes}d")
+        yield f"transposed {axes}", one(transposed(3, 3, strides=2)), shape
+        yield f"transposed pad {axes}", one(transposed(3, 3, 2, 1, 1, activation="tanh")), shape
+        yield f"transposed same {axes}", one(transposed(3, 3, 2, "same")), shape
+        yield f"transposed far {axes}", one(transposed(3, 1, 3)), shape
+        zeros = ((1, 2),) * axes
+        yield f"pad {axes}", one(getattr(nn, f"Pad{axes}d")(zeros)), shape
+        for kind in ("Max", "Avg"):
+            pool = getattr(nn, f"{kind}Pool{axes}d")
+            counted = {} if kind == "Max" else {"count_padding": False}
+            yield f"{kind} {axes}", one(pool(2)), shape
+            yield f"{kind} same {axes}", one(pool(3, 2, "same", **counted)), shape
+            whole = getattr(nn, f"Global{kind}Pool{axes}d")
+            yield f"{kind} global {axes}", nn.Sequential(whole(), nn.Dense(2)), shape
+            yield f"{kind} global kept {axes}", nn.Sequential(whole(True), nn.Flatten()), shape
+        yield f"mean pad {axes}", one(getattr(nn, f"AvgPool{axes}d")(3, 2, 1)), shape
+    yield "transposed dilated", one(nn.ConvTranspose2d(3, 3, dilation=2)), IMAGES
+    yield "transposed low", one(nn.ConvTranspose2d(3, 4, 2, ((0, 1), (2, 1)))), IMAGES
+    yield "transposed even", one(nn.ConvTranspose2d(3, 4, 3, "same", use_bias=False)), IMAGES
+    yield "transposed more", one(nn.ConvTranspose2d(3, 2, 3, 0, 1)), IMAGES
+
+
+def plain():
+    """The other layers, and whole nets."""
+    yield "dense", one(nn.Dense(4, use_bias=False)), SEQUENCES
+    yield "alone", nn.Dense(4, activation="relu"), VECTORS
+    yield "stack alone", nn.LSTM(3, layers=2, return_state=False), SEQUENCES
+    yield "embedding", nn.Sequential(nn.Embedding(10, 3, padding_index=0), nn.Dense(2)), INDICES
+    yield "batch norm", one(nn.BatchNorm(momentum=0.7, epsilon=0.2)), IMAGES
+    yield "batch norm axis", one(nn.BatchNorm(1, use_scale=False)), IMAGES
+    yield "layer norm", one(nn.LayerNorm(epsilon=0.3)), VECTORS
+    yield "layer norm axes", one(nn.LayerNorm(2, use_bias=False)), IMAGES
+    yield "bare layer norm", one(nn.LayerNorm(use_scale=False, use_bias=False)), VECTORS
+    yield "group norm", one(nn.GroupNorm(2, epsilon=0.1)), IMAGES
+    yield "group norm axis", one(nn.GroupNorm(3, axis=-2)), (2, 5, 9, 4)
+    yield "instance norm", one(nn.InstanceNorm(use_scale=True, use_bias=True)), IMAGES
+    yield "rms norm", one(nn.RMSNorm()), VECTORS
+    yield "rms norm axes", one(nn.RMSNorm(2, epsilon=0.1)), SEQUENCES
+    yield "one slope", nn.Sequential(nn.Dense(4), nn.PReLU()), IMAGES
+    yield "slopes", nn.Sequential(nn.PReLU(-1), nn.PReLU(1), nn.Flatten(), nn.PReLU(-1)), IMAGES
+    for kind in (nn.RNN, nn.LSTM, nn.GRU):
+        for ways in (False, True):
+            stack = kind(4, layers=2, bidirectional=ways, dropout=0.5, return_state=False)
+            name = f"{kind.__name__} {1 + ways}"
+            yield name, nn.Sequential(stack, kind(3, return_state=False), nn.Dense(2)), SEQUENCES
+        bare = kind(2, use_bias=False, return_state=False)
+        yield f"{kind.__name__} bare", one(bare), SEQUENCES
+    for activation in ("relu", nn.LeakyReLU(0.3), "gelu"):
+        yield f"RNN {activation}", one(nn.RNN(3, activation, return_state=False)), SEQUENCES
+    dropping = (nn.Dropout(0.5), nn.Dropout(0.5, (1,)), nn.SpatialDropout(0.2), nn.DropPath(0.1),
+                nn.AlphaDropout(0.2, (-1,)), nn.GaussianDropout(0.3),
+                nn.GaussianNoise(0.4), nn.Identity())  # fmt: skip
+    yield "dropping", nn.Sequential(*dropping, nn.Dense(2)), IMAGES
+    inner = nn.Sequential(nn.Dense(5, activation="relu"), nn.Sequential(nn.Dense(4)))
+    yield "nested", nn.Sequential(inner, nn.Dense(3), nn.Sequential(nn.Dense(2), nn.ReLU())), VECTORS
+    named = {"dense": nn.Dense(3), "1x": nn.Dense(4), "out": nn.Conv1d(2, 3, padding=1)}
+    yield "named", nn.Sequential({"a": nn.Sequential(named), "b": nn.Dense(2)}), SEQUENCES
+    yield "cnn", nn.Sequential(
+        nn.Conv2d(4, 3, padding=1), nn.BatchNorm(), nn.relu, nn.MaxPool2d(2),
+        nn.Conv2d(4, 3, padding=1), nn.BatchNorm(), nn.Activation("gelu", approximate=False),
+        nn.Flatten(), nn.Dropout(0.5), nn.Dense(8, activation="gelu"), nn.Dense(3),
+    ), IMAGES  # fmt: skip
+
+
+NAMES = ("celu", "elu", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
+         "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu",
+         "sigmoid", "silu", "soft_shrink", "soft_sign", "softmax", "softplus", "sparse_plus",
+         "sparse_sigmoid", "squareplus", "swish", "tanh", "tanh_shrink")  # fmt: skip
+BLOCKS = (nn.CELU(0.5), nn.ELU(0.5), nn.GELU(), nn.GELU(False), nn.HardShrink(0.2),
+          nn.HardSigmoid(), nn.HardSiLU(), nn.HardTanh(), nn.LeakyReLU(0.3), nn.LogSigmoid(),
+          nn.LogSoftmax(1), nn.Mish(), nn.ReLU(), nn.ReLU6(), nn.SELU(), nn.Sigmoid(), nn.SiLU(),
+          nn.SoftShrink(0.2), nn.SoftSign(), nn.Softmax(1), nn.Softplus(), nn.SparsePlus(),
+          nn.SparseSigmoid(), nn.Squareplus(2.0), nn.Tanh(), nn.TanhShrink(),
+          nn.Threshold(0.3, -1.0), nn.Activation("leaky_relu", negative_slope=0.4))  # fmt: skip
+
+
+def activations():
+    """By name as an argument, and as a block."""
+    for name in NAMES:
+        yield name, one(nn.Dense(4, activation=name)), SEQUENCES
+    for block in BLOCKS:
+        yield repr(block), nn.Sequential(nn.Dense(4), block), SEQUENCES
+    yield "argument", one(nn.Dense(4, activation=nn.LeakyReLU(0.3))), SEQUENCES
+    yield "function", nn.Sequential(nn.Dense(4), nn.silu), SEQUENCES
+
+
+def filled(net, shape, seed=0):
+    """A net whose arrays are all told apart, and an input for it."""
+    draw = np.random.default_rng(seed)
+    is_indices = shape is INDICES
+    x = draw.integers(0, 10, shape) if is_indices else 2 * draw.normal(size=shape)
+    x = jnp.asarray(x, jnp.int32 if is_indices else jnp.float32)
+    net.initialize(sample=x)
+    for path, holder in net.named_holders():
+        low = 0.3 if path.endswith("running_var") else -0.7
+        holder.array = jnp.asarray(draw.uniform(low, 0.9, holder.shape), jnp.float32)
+    return net, x
+
+
+OPENED = """
+    import json, os, sys, traceback
+    import keras, numpy as np
+    folder, wrong = sys.argv[1], []
+    for name, place in json.load(open(f"{folder}/cases.json")).items():
+        x, y = (np.load(f"{folder}/{place}.{end}.npy") for end in "xy")
+        try:
+            net = keras.models.load_model(f"{folder}/{place}.keras")
+            np.testing.assert_allclose(net.predict(x, verbose=0), y, rtol=1e-5, atol=1e-5)
+            if name in ("gelu", "argument", "named"):
+                net.save(f"{folder}/again.keras")
+                again = keras.models.load_model(f"{folder}/again.keras")
+                np.testing.assert_allclose(again(x), y, rtol=1e-5, atol=1e-5)
+        except Exception:
+            wrong.append(f"--- {name}: {traceback.format_exc()[-700:]}")
+    sys.exit(chr(10).join(wrong) if wrong else 0)
+"""
+
+
+@pytest.mark.parametrize("cases", [spatial, plain, activations])
+def test_keras_opens_archives_that_give_the_same_numbers(cases, tmp_path):
+    places = {}
+    for number, (name, net, shape) in enumerate(cases()):
+        net, x = filled(net, shape)
+        net.save(tmp_path / f"{number}.keras", system="keras", sample=x)
+        np.save(tmp_path / f"{number}.x.npy", x)
+        np.save(tmp_path / f"{number}.y.npy", net(x))
+        assert name not in places
+        places[name] = number
+    (tmp_path / "cases.json").write_text(json.dumps(places))
+    run("keras", OPENED, tmp_path)
