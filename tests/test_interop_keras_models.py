@@ -172,3 +172,161 @@ def test_keras_opens_archives_that_give_the_same_numbers(cases, tmp_path):
         places[name] = number
     (tmp_path / "cases.json").write_text(json.dumps(places))
     run("keras", OPENED, tmp_path)
+
+
+# --- weights for models of the user's own --------------------------------------------------------
+
+
+class Branch(kuai.Block):
+    """Attributes before and after "layers" by letter, in another order than theirs."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Dense(6, activation="relu")
+        self.down = nn.Dense(4)
+        self.offset = kuai.Parameter(shape=(4,), init="zeros")
+
+    def forward(self, x):
+        return x + self.down(self.up(x)) + self.offset
+
+
+class Model(kuai.Block):
+    """Everything that has places of its own in a file of Keras."""
+
+    def __init__(self):
+        super().__init__()
+        self.counter = kuai.State(shape=(4,), init="zeros")
+        self.scale = kuai.Parameter(shape=(4,), init="ones")
+        self.stem = nn.Dense(4)
+        self.zlist = [nn.Dense(4), nn.Dense(4)]
+        self.stages = nn.BlockList([nn.Dense(4), Branch()])
+        self.branch = Branch()
+        self.alist = [nn.LayerNorm(), nn.Dense(4), nn.Dense(4)]
+        self.named = {"one": nn.Dense(4), "two": nn.LayerNorm()}
+        self.attention = nn.MultiHeadAttention(2)
+        self.mixer = nn.MultiHeadAttention(2)
+        self.Upper = nn.Dense(4)
+        self._hidden = nn.Dense(4)
+        self.early = nn.LSTM(4, layers=2, return_state=False)
+        self.recurrent = nn.LSTM(4, layers=2, return_state=False)
+        self.ways = nn.GRU(2, layers=2, bidirectional=True, return_state=False)
+        self.body = nn.Sequential(nn.Dense(4), nn.Sequential(nn.Dense(4)), nn.Dense(4))
+        self.head = nn.Sequential(nn.Dense(4), nn.LSTM(3, return_state=False))
+
+    def forward(self, x):
+        x = self.branch(self.stem(x)) * self.scale + self.counter
+        for layer in [*self.zlist, *self.stages, *self.alist, *self.named.values()]:
+            x = layer(x)
+        x = self.mixer(self.attention(x))
+        x = self.ways(self.recurrent(self.early(self._hidden(self.Upper(x)))))
+        return self.head(self.body(x))
+
+
+class Layered(Model):
+    """The same, of another name."""
+
+
+class Inside(kuai.Block):
+    """Two inside another, where Keras goes by attributes alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Layered()
+        self.other = Layered()
+
+    def forward(self, x):
+        return self.inner(x) + self.other(x)
+
+
+BUILT = """
+    import sys
+    import keras, numpy as np
+    from keras import layers
+
+    class Branch(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.up = layers.Dense(6, activation="relu")
+            self.down = layers.Dense(4)
+            self.offset = self.add_weight(shape=(4,), name="offset")
+        def call(self, x):
+            return x + self.down(self.up(x)) + self.offset
+
+    def lstms(units):
+        return [layers.LSTM(units, return_sequences=True) for _ in range(2)]
+
+    def norm():
+        return layers.LayerNormalization(epsilon=1e-5)
+
+    class Parts:
+        def make(self):
+            self.counter = self.add_weight(shape=(4,), name="counter", trainable=False)
+            self.scale = self.add_weight(shape=(4,), name="scale")
+            self.stem = layers.Dense(4)
+            self.zlist = [layers.Dense(4), layers.Dense(4)]
+            self.stages = [layers.Dense(4), Branch()]
+            self.branch = Branch()
+            self.alist = [norm(), layers.Dense(4), layers.Dense(4)]
+            self.named = {"one": layers.Dense(4), "two": norm()}
+            self.attention = layers.MultiHeadAttention(2, 2)
+            self.mixer = layers.MultiHeadAttention(2, 2)
+            self.Upper = layers.Dense(4)
+            self._hidden = layers.Dense(4)
+            self.early = lstms(4)
+            self.recurrent = lstms(4)
+            self.ways = [layers.Bidirectional(layers.GRU(2, return_sequences=True))
+                         for _ in range(2)]
+            self.body = keras.Sequential([layers.Dense(4), keras.Sequential([layers.Dense(4)]),
+                                          layers.Dense(4)])
+            self.head = keras.Sequential([layers.Dense(4), layers.LSTM(3, return_sequences=True)])
+        def call(self, x):
+            x = self.branch(self.stem(x)) * self.scale + self.counter
+            for layer in [*self.zlist, *self.stages, *self.alist, *self.named.values()]:
+                x = layer(x)
+            for attention in (self.attention, self.mixer):
+                x = attention(x, x)
+            for layer in (self.Upper, self._hidden, *self.early, *self.recurrent, *self.ways):
+                x = layer(x)
+            return self.head(self.body(x))
+
+    class Model(Parts, keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.make()
+
+    class Layered(Parts, layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.make()
+
+    class Inside(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.other = Layered(), Layered()
+        def call(self, x):
+            return self.inner(x) + self.other(x)
+
+    folder = sys.argv[1]
+    for kind in (Model, Inside):
+        x, y = (np.load(f"{folder}/{kind.__name__}.{end}.npy") for end in "xy")
+        net = kind()
+        np.save(f"{folder}/{kind.__name__}.theirs.npy", net(x))
+        net.save_weights(f"{folder}/{kind.__name__}.theirs.weights.h5")
+        net.load_weights(f"{folder}/{kind.__name__}.weights.h5")
+        np.testing.assert_allclose(net(x), y, rtol=1e-5, atol=1e-5)
+"""
+
+
+def test_models_of_ones_own_exchange_weights_with_keras(tmp_path):
+    nets = {}
+    for kind in (Model, Inside):
+        name = kind.__name__
+        nets[name], x = filled(kind(), (2, 5, 4))
+        nets[name].save(tmp_path / f"{name}.weights.h5", system="keras")
+        np.save(tmp_path / f"{name}.x.npy", x)
+        np.save(tmp_path / f"{name}.y.npy", nets[name](x))
+    run("keras", BUILT, tmp_path)
+    for name, net in nets.items():
+        net.load(tmp_path / f"{name}.theirs.weights.h5")
+        x, theirs = (np.load(tmp_path / f"{name}.{end}.npy") for end in ("x", "theirs"))
+        np.testing.assert_allclose(net(jnp.asarray(x)), theirs, rtol=1e-5, atol=1e-5)
