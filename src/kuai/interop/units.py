@@ -85,17 +85,32 @@ class _Listing:
             new = [holder for holder in unit.holders.values() if self._is_new(holder)]
             if new:
                 yield unit
-        for member, theirs, item in _members(block, self.system, is_root=not path):
+        found = list(_members(block, self.system, is_root=not path))
+        own = {
+            member: item
+            for member, _, item in found
+            if isinstance(item, Holder) and member not in taken and _is_saved(item)
+            if self._is_new(item)
+        }
+        yield from _plain(block, path, name, own, self.system)
+        for member, theirs, item in found:
             if not isinstance(item, Holder):
                 yield from self.below(item, join(path, member), join(name, theirs))
-            elif member not in taken and _is_saved(item) and self._is_new(item):
-                yield Unit(path, name, block, {member: item}, [[same(member, member)]], True)
         self.above.pop()
 
     def _is_new(self, item: Block | Holder) -> bool:
         is_new = self.again or id(item) not in self.seen
         self.seen.add(id(item))
         return is_new
+
+
+def _plain(
+    block: Block, path: str, name: str, own: dict[str, Holder], system: str
+) -> Iterator[Unit]:
+    """Arrays that stand on a block of the user's: each by its name, but Keras numbers them."""
+    alone = [own] if system == "keras" and own else [{member: own[member]} for member in own]
+    for holders in alone:
+        yield Unit(path, name, block, holders, [[same(m, m) for m in holders]], True)
 
 
 def _of_schema(block: Block, path: str, name: str, system: str) -> Iterator[Unit]:
