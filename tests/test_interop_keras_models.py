@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import zipfile
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -96,7 +95,11 @@ def plain():
                 nn.GaussianNoise(0.4), nn.Identity())  # fmt: skip
     yield "dropping", nn.Sequential(*dropping, nn.Dense(2)), IMAGES
     inner = nn.Sequential(nn.Dense(5, activation="relu"), nn.Sequential(nn.Dense(4)))
-    yield "nested", nn.Sequential(inner, nn.Dense(3), nn.Sequential(nn.Dense(2), nn.ReLU())), VECTORS
+    yield (
+        "nested",
+        nn.Sequential(inner, nn.Dense(3), nn.Sequential(nn.Dense(2), nn.ReLU())),
+        VECTORS,
+    )
     named = {"dense": nn.Dense(3), "1x": nn.Dense(4), "out": nn.Conv1d(2, 3, padding=1)}
     yield "named", nn.Sequential({"a": nn.Sequential(named), "b": nn.Dense(2)}), SEQUENCES
     yield "cnn", nn.Sequential(
@@ -172,6 +175,218 @@ def test_keras_opens_archives_that_give_the_same_numbers(cases, tmp_path):
         places[name] = number
     (tmp_path / "cases.json").write_text(json.dumps(places))
     run("keras", OPENED, tmp_path)
+
+
+# --- without Keras -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cases", [spatial, plain])
+def test_what_was_written_is_loaded_again(cases, tmp_path):
+    for name, net, shape in cases():
+        net, x = filled(net, shape)
+        if not dict(net.named_holders()):
+            continue
+        net.save(tmp_path / "net.keras", system="keras", sample=x)
+        for _, holder in net.named_holders():
+            holder.array = jnp.zeros_like(holder.array)
+        net.load(tmp_path / "net.keras")
+        net.save(tmp_path / "again.keras", system="keras", sample=x)
+        first, again = (kuai.interop.read(tmp_path / f"{n}.keras") for n in ("net", "again"))
+        assert list(first) == list(again), name
+        for array in first:
+            np.testing.assert_array_equal(first[array], again[array], err_msg=name)
+
+
+def test_a_layer_of_layers_is_written_once(tmp_path):
+    nets = {
+        "torch": (nn.MultiHeadAttention(2), (2, 5, 4), 4),
+        "paddle": (nn.LSTM(3, bidirectional=True), (2, 5, 4), 16),  # each once more by its cell
+        "keras": (nn.Sequential(nn.SeparableConv2d(3, 2), nn.Flatten()), IMAGES, 3),
+    }
+    for system, (net, shape, count) in nets.items():
+        path = tmp_path / ("net.weights.h5" if system == "keras" else system)
+        filled(net, shape)[0].save(path, system=system)
+        assert len(kuai.interop.read(path)) == count, system
+
+
+def told(net, **options):
+    """The layers that config.json lists: (class, config)."""
+    shape = options.pop("shape", (None, 4))
+    listed = config_of(net, shape)["config"]["layers"]
+    return [(layer["class_name"], layer["config"]) for layer in listed]
+
+
+def test_an_archive_says_kuais_numbers():
+    net, _ = filled(nn.Sequential(nn.BatchNorm(), nn.LayerNorm(), nn.RMSNorm(), nn.GRU(
+        2, return_state=False)), (2, 3, 4))  # fmt: skip
+    batch, layer, rms, gru = [config for _, config in told(net, shape=(None, 3, 4))[1:]]
+    assert (batch["epsilon"], batch["momentum"], layer["epsilon"]) == (1e-5, 0.9, 1e-5)
+    assert rms["epsilon"] == float(np.finfo(np.float32).eps)
+    assert (gru["reset_after"], gru["return_sequences"]) == (True, True)
+    assert {config["dtype"] for config in (batch, layer, rms, gru)} == {"float32"}
+
+
+def test_layers_have_the_names_that_the_user_gave_them():
+    steps = {"dense": nn.Dense(3), "1x": nn.Dense(4), "out": nn.Conv1d(2, 3, padding=1)}
+    net, _ = filled(nn.Sequential(steps), SEQUENCES)
+    names = [config["name"] for _, config in told(net, shape=SEQUENCES)]
+    assert names == ["input_layer", "dense", "dense_1", "zero_padding1d", "out"]
+    stack = nn.LSTM(2, layers=2, return_state=False)
+    twice = nn.Sequential({"two": stack, "input_layer": nn.Dense(1), "two_1": nn.Dense(1)})
+    filled(twice, SEQUENCES)
+    names = [config["name"] for _, config in told(twice, shape=SEQUENCES)]
+    assert names == ["input_layer", "two", "lstm", "dense", "two_1"]
+
+
+@pytest.mark.parametrize(("net", "shape", "expected"), [
+    (nn.Dense(2), VECTORS, [None, 6]),
+    (one(nn.Sequential(nn.Conv2d(2, 3, groups=2))), IMAGES, [None, None, None, 4]),
+    (one(nn.Conv1d(2, 3)), SEQUENCES, [None, None, 3]),
+    (one(nn.ConvTranspose3d(2, 3)), VOLUMES, [None, None, None, None, 3]),
+    (one(nn.DepthwiseConv2d(3, multiplier=2)), IMAGES, [None, None, None, 4]),
+    (one(nn.SeparableConv2d(3, 3, multiplier=2)), IMAGES, [None, None, None, 4]),
+    (one(nn.Embedding(10, 3)), INDICES, [None, None]),
+    (one(nn.LSTM(2, return_state=False)), SEQUENCES, [None, None, 3]),
+])  # fmt: skip
+def test_without_a_sample_the_first_layer_tells_the_input(net, shape, expected, tmp_path):
+    net, _ = filled(net, shape)
+    net.save(tmp_path / "net.keras", system="keras")
+    config = json.loads(zipfile.ZipFile(tmp_path / "net.keras").read("config.json"))
+    assert config["config"]["layers"][0]["config"]["batch_shape"] == expected
+
+
+class Own(kuai.Block):
+    def forward(self, x):
+        return x
+
+
+class Special(nn.Dense):
+    def forward(self, x):
+        return -super().forward(x)
+
+
+def hooked():
+    net = nn.Dense(2)
+    net.register_forward_hook(lambda block, inputs, output: -output)
+    return net
+
+
+def shared():
+    layer = nn.Dense(6)
+    return nn.Sequential(layer, nn.ReLU(), layer)
+
+
+def tied():
+    net = nn.Sequential(nn.Dense(6), nn.Dense(6))
+    filled(net, VECTORS)
+    net[1].weight = net[0].params.weight
+    return net
+
+
+REFUSED = [
+    (one(Own()), VECTORS, "0 (Own)", "Keras has no layer that is known to do the same"),
+    (one(Special(2)), VECTORS, "0 (Special)", "Keras has no layer that is known to do the same"),
+    (Own(), VECTORS, "Own", "Keras has no layer that is known to do the same"),
+    (nn.Sequential(nn.Dense(2), nn.Sequential(jnp.square)), VECTORS, "1.0 (Lambda)",
+     "Keras has no function that is known to be the same"),
+    (one(nn.Residual(nn.Dense(6))), VECTORS, "0 (Residual)", "Keras has no layer"),
+    (one(nn.MultiHeadAttention(1)), SEQUENCES, "0 (MultiHeadAttention)", "Keras has no layer"),
+    (one(nn.QuickGELU()), VECTORS, "0 (QuickGELU)", "Keras has no layer"),
+    (one(nn.Sparsemax()), VECTORS, "0 (Sparsemax)", "Keras has no layer"),
+    (one(nn.Softplus(2.0)), VECTORS, "0 (Softplus)", "Keras has no function"),
+    (one(nn.Dense(2, activation="quick_gelu")), VECTORS, "0 (Dense)",
+     "Keras has no activation that is known to be the same as 'quick_gelu'"),
+    (one(nn.Dense(2, activation=nn.HardTanh(0, 1))), VECTORS, "0 (Dense)",
+     "Keras has no activation that is known to be the same as HardTanh"),
+    (one(nn.Activation("softmax", where=True)), VECTORS, "0 (Activation)", "Keras has no function"),
+    (one(nn.Conv2d(2, 3, layout="channels_first")), IMAGES, "0 (Conv2d)",
+     "it has its channels first, which Keras cannot compute on every device"),
+    (one(nn.SeparableConv2d(2, 3, layout="channels_first")), IMAGES, "0 (SeparableConv2d)",
+     "it has its channels first"),
+    (one(nn.Conv2d(2, 3, strides=2, dilation=2)), IMAGES, "0 (Conv2d)",
+     "Keras has no strides and dilation above 1 in one convolution"),
+    (one(nn.ConvTranspose2d(2, 3, groups=2)), IMAGES, "0 (ConvTranspose2d)",
+     "Keras has no groups in a transposed convolution, got 2"),
+    (one(nn.ConvTranspose2d(2, 3, 2, output_padding=1)), IMAGES, "0 (ConvTranspose2d)",
+     "Keras computes fewer elements than output_padding=1 asks for"),
+    (one(nn.MaxPool2d(2, padding=1)), IMAGES, "0 (MaxPool2d)",
+     "Keras knows its padding as 'valid' or 'same' alone, and zeros in front of it could be"),
+    (one(nn.AvgPool2d(2, padding=1, count_padding=False)), IMAGES, "0 (AvgPool2d)",
+     "Keras knows its padding as 'valid' or 'same' alone, and zeros in front of it would count"),
+    (one(nn.AvgPool2d(2, padding="same")), IMAGES, "0 (AvgPool2d)",
+     "Keras leaves the zeros of padding='same' out of the mean; count_padding=False does too"),
+    (one(nn.MaxPool2d(2, ceil_mode=True)), IMAGES, "0 (MaxPool2d)", "Keras has no windows that"),
+    (one(nn.Pad2d(1, "reflect")), IMAGES, "0 (Pad2d)", "Keras pads with zeros alone"),
+    (one(nn.Flatten(2)), IMAGES, "0 (Flatten)", "Keras flattens all axes but the first"),
+    (one(nn.RMSNorm(unit_offset=True)), VECTORS, "0 (RMSNorm)", "Keras has its scale alone"),
+    (one(nn.LSTM(2)), SEQUENCES, "0 (LSTM)",
+     "in a Sequential of Keras it gives outputs (batch, time, features) alone"),
+    (one(nn.GRU(2, return_state=False, time_major=True)), SEQUENCES, "0 (GRU)",
+     "in a Sequential of Keras it gives outputs"),
+    (one(nn.RNN(2, "quick_gelu", return_state=False)), SEQUENCES, "0 (RNN)",
+     "Keras has no activation"),
+    (nn.Sequential(nn.Dense(2), nn.Sequential()), VECTORS, "1 (Sequential)",
+     "it is empty, which a Sequential of Keras cannot be"),
+    (one(hooked()), VECTORS, "0 (Dense)", "it has a hook or a parametrization"),
+    (one(nn.weight_norm(nn.Dense(2))), VECTORS, "0 (Dense)", "it has a hook or a parametrization"),
+    (shared(), VECTORS, "2 (Dense)", "it shares itself or an array with 0, and Keras has each"),
+    (tied(), VECTORS, "1 (Dense)", "it shares itself or an array with 0, and Keras has each"),
+    (one(nn.Dense(2, dtype="bfloat16")), VECTORS, "0 (Dense)",
+     "its arrays are bfloat16, and Keras would compute in another dtype than kuai; net.astype"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("net", "shape", "where", "why"), REFUSED)
+def test_a_layer_that_keras_has_not_is_refused_by_its_name(net, shape, where, why, tmp_path):
+    x = jnp.ones(shape)
+    net.initialize(sample=x)
+    with pytest.raises(CheckpointError) as caught:
+        net.save(tmp_path / "net.keras", system="keras", sample=x)
+    text = str(caught.value)
+    assert text.startswith(f"save: {where} cannot stand in a .keras archive: {why}")
+    assert text.endswith(
+        ". Nothing was written; save the weights alone under a name that ends in .weights.h5, for "
+        "a model built in Keras"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def refused(net, shape, tmp_path, name="net.keras", **options):
+    net, _ = filled(net, shape)
+    with pytest.raises(ArgumentError) as caught:
+        net.save(tmp_path / name, system="keras", **options)
+    assert not list(tmp_path.iterdir())
+    return str(caught.value)
+
+
+def test_an_input_that_is_not_known_is_asked_for(tmp_path):
+    text = refused(one(nn.BatchNorm()), VECTORS, tmp_path)
+    assert text == (
+        "sample: a .keras archive tells the shape of the input, and BatchNorm does not; give "
+        "sample=, an input of the net"
+    )
+    flat = nn.Sequential(nn.Conv2d(2, 3), nn.Flatten())
+    assert refused(flat, IMAGES, tmp_path) == (
+        "sample: Keras needs all sizes of what 1 (Flatten) takes; give sample=, an input of the net"
+    )
+    both = (jnp.ones(VECTORS), jnp.ones(VECTORS))
+    assert refused(nn.Dense(2), VECTORS, tmp_path, sample=both) == (
+        "sample: expected one input, got 2; a Sequential of Keras has one"
+    )
+
+
+@pytest.mark.parametrize("options", [{"select": "0.weight"}, {"mapping": {"layers": "mine"}}])
+def test_an_archive_is_of_the_whole_net(options, tmp_path):
+    assert refused(one(nn.Dense(2)), VECTORS, tmp_path, **options) == (
+        "save: a .keras archive is a whole model under Keras's own names; select= and mapping= are "
+        "for .weights.h5"
+    )
+
+
+def test_a_name_that_keras_does_not_know_is_refused(tmp_path):
+    assert refused(one(nn.Dense(2)), VECTORS, tmp_path, name="net.h5") == (
+        "save: expected a name that ends in .weights.h5 or .keras, got 'net.h5': Keras goes by it"
+    )
 
 
 # --- weights for models of the user's own --------------------------------------------------------
@@ -310,6 +525,9 @@ BUILT = """
     for kind in (Model, Inside):
         x, y = (np.load(f"{folder}/{kind.__name__}.{end}.npy") for end in "xy")
         net = kind()
+        net(x)
+        for weight in net.weights:
+            weight.assign(np.random.default_rng(3).uniform(-0.7, 0.9, weight.shape))
         np.save(f"{folder}/{kind.__name__}.theirs.npy", net(x))
         net.save_weights(f"{folder}/{kind.__name__}.theirs.weights.h5")
         net.load_weights(f"{folder}/{kind.__name__}.weights.h5")

@@ -97,7 +97,8 @@ def _leaves(block: Any) -> Iterator[Block]:
 
 def _steps(block: Block, path: str) -> list[tuple[str, str, Block]]:
     """(path, its name, step) of a `Sequential`."""
-    return [(join(path, name), name, step) for name, step in members(block)]
+    found = members(block)
+    return [(join(path, name), name, step) for name, step in found if isinstance(step, Block)]
 
 
 class _Walk:
@@ -114,17 +115,15 @@ class _Walk:
 
     def layers(self, steps: list[tuple[str, str, Block]]) -> list[dict[str, Any]]:
         """The steps of a `Sequential` as config.json lists them."""
-        names = _Names(name for _, name, _ in steps)
+        names = _Names({name for _, name, _ in steps})
         found = []
         for path, name, step in steps:
             if type(step) is nn.Sequential:
                 found.append(self._nested(path, names.of("sequential", name), step))
                 continue
-            count = 0
             for layer in self._checked(Spot(path, step, self.rank)):
-                told = "" if layer.is_helper or not name else numbered(name, count)
+                told = "" if layer.is_helper else name
                 found.append(layer.written(name=names.of(snake_case(layer.kind), told)))
-                count += not layer.is_helper
         return found
 
     def _nested(self, path: str, name: str, step: Block) -> dict[str, Any]:
@@ -168,16 +167,18 @@ class _Names:
     """Names of the layers of one `Sequential`, each once.
 
     Args:
-        given: by the user to the steps, or their numbers.
+        given: the names of the steps, which may be numbers.
     """
 
-    def __init__(self, given: Iterator[str]) -> None:
-        self.taken = {_INPUT, *(name for name in given if not _is_number(name))}
+    def __init__(self, given: set[str]) -> None:
+        self.given = {name for name in given if name.isascii() and name.isidentifier()} - {_INPUT}
+        self.taken = {_INPUT, *self.given}
         self.counts: Counter[str] = Counter()
 
     def of(self, kind: str, told: str) -> str:
-        """The name that was told, or one by the kind of the layer."""
-        if told and not told[0].isdecimal():
+        """The name of a step for its first layer, else one by the kind of the layer."""
+        if told in self.given:
+            self.given.remove(told)
             return told
         while True:
             name = numbered(kind, self.counts[kind])
@@ -185,10 +186,6 @@ class _Names:
             if name not in self.taken:
                 self.taken.add(name)
                 return name
-
-
-def _is_number(name: str) -> bool:
-    return not name or name.isdecimal()
 
 
 def _check_untouched(spot: Spot) -> None:

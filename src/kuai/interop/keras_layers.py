@@ -137,7 +137,7 @@ def _one_or_both_ways(spot: Spot, number: int) -> Layer:
 
 
 def _steps(spot: Spot, cell: Any) -> Layer:
-    kinds = {nn.RNNCell: "SimpleRNN", nn.LSTMCell: "LSTM", nn.GRUCell: "GRU"}
+    kinds: dict[type, str] = {nn.RNNCell: "SimpleRNN", nn.LSTMCell: "LSTM", nn.GRUCell: "GRU"}
     if type(cell) not in kinds:
         raise spot.refused(f"its cell {type(cell).__name__} is none of kuai")
     config = {"units": cell.units, "use_bias": cell.bias is not None, "return_sequences": True}

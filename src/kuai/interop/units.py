@@ -94,7 +94,7 @@ class _Listing:
         }
         yield from _plain(block, path, name, own, self.system)
         for member, theirs, item in found:
-            if not isinstance(item, Holder):
+            if isinstance(item, Block) and not _is_taken(item, member, taken):
                 yield from self.below(item, join(path, member), join(name, theirs))
         self.above.pop()
 
@@ -174,6 +174,12 @@ def _at(block: Any, path: str) -> Any:
 def has_activation(block: Any) -> bool:
     """Whether a layer ends in an activation that is no layer of its own."""
     return getattr(block, "activation", None) is not None and schema_of(block) is not None
+
+
+def _is_taken(block: Block, path: str, taken: set[str]) -> bool:
+    """Whether a layer around a block has all of its arrays."""
+    held = [join(path, below) for below, _ in _holders(block)]
+    return bool(held) and taken.issuperset(held)
 
 
 def _is_saved(holder: Holder) -> bool:
