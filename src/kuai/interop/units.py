@@ -66,7 +66,8 @@ class _Listing:
     """One walk over a net.
 
     Args:
-        system, again: as for `units`.
+        system: as for `units`.
+        again: as for `units`.
     """
 
     def __init__(self, system: str, again: bool) -> None:
@@ -74,34 +75,39 @@ class _Listing:
         self.seen: set[int] = set()
         self.above: list[Block] = []
 
-    def below(self, block: Block, path: str, name: str) -> Iterator[Unit]:
-        """The layers from a block on downwards."""
+    def below(
+        self, block: Block, path: str, name: str, taken: frozenset[int] = frozenset()
+    ) -> Iterator[Unit]:
+        """The layers from a block on downwards, without the holders that a layer above has."""
         if any(block is outer for outer in self.above) or not self._is_new(block):
             return
         self.above.append(block)
-        taken: set[str] = set()
         for unit in _of_schema(block, path, name, self.system):
-            taken |= unit.holders.keys()
-            new = [holder for holder in unit.holders.values() if self._is_new(holder)]
-            if new:
+            mine = {id(holder) for holder in unit.holders.values()}
+            if not mine <= taken and self._are_new(mine):
                 yield unit
+            taken |= mine
         found = list(_members(block, self.system, is_root=not path))
         own = {
             member: item
             for member, _, item in found
-            if isinstance(item, Holder) and member not in taken and _is_saved(item)
-            if self._is_new(item)
+            if isinstance(item, Holder) and id(item) not in taken
+            if _is_saved(item) and self._is_new(item)
         }
         yield from _plain(block, path, name, own, self.system)
         for member, theirs, item in found:
-            if isinstance(item, Block) and not _is_taken(item, member, taken):
-                yield from self.below(item, join(path, member), join(name, theirs))
+            if not isinstance(item, Holder):
+                yield from self.below(item, join(path, member), join(name, theirs), taken)
         self.above.pop()
 
     def _is_new(self, item: Block | Holder) -> bool:
-        is_new = self.again or id(item) not in self.seen
-        self.seen.add(id(item))
-        return is_new
+        return self._are_new({id(item)})
+
+    def _are_new(self, items: set[int]) -> bool:
+        """Whether one of these was not met before; or any, where all places are wanted."""
+        are_new = self.again or not items <= self.seen
+        self.seen |= items
+        return are_new
 
 
 def _plain(
@@ -174,12 +180,6 @@ def _at(block: Any, path: str) -> Any:
 def has_activation(block: Any) -> bool:
     """Whether a layer ends in an activation that is no layer of its own."""
     return getattr(block, "activation", None) is not None and schema_of(block) is not None
-
-
-def _is_taken(block: Block, path: str, taken: set[str]) -> bool:
-    """Whether a layer around a block has all of its arrays."""
-    held = [join(path, below) for below, _ in _holders(block)]
-    return bool(held) and taken.issuperset(held)
 
 
 def _is_saved(holder: Holder) -> bool:
