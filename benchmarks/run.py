@@ -11,7 +11,7 @@ from benchmarks.report import Comparison, machine, versions, write
 
 NAMES = (
     *("call", "training", "control_flow", "loops"),
-    *("repeat", "convolutions", "transformer", "recurrent", "imports"),
+    *("repeat", "convolutions", "transformer", "recurrent", "weights", "imports"),
 )
 
 

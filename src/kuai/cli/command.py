@@ -39,6 +39,7 @@ class Command:
         options: what it can be told, beside what every command can.
         target: (metavar, help) of the positional argument; None: it has none.
         details: paragraphs below its help.
+        destination: as `target`, of a second positional argument.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Command:
     options: Sequence[Option] = field(default=())
     target: tuple[str, str] | None = None
     details: str = ""
+    destination: tuple[str, str] | None = None
 
 
 COMMON = (

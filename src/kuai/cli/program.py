@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from kuai.cli import cache, evaluate, generate, inspect, predict, show, train, version
+from kuai.cli import cache, convert, evaluate, generate, inspect, predict, show, train, version
 from kuai.cli.command import COMMON, Command, Result
 from kuai.cli.options import Option, UsageError
 from kuai.cli.settings import Settings, gather
@@ -25,6 +25,7 @@ COMMANDS = (
     generate.COMMAND,
     show.COMMAND,
     inspect.COMMAND,
+    convert.COMMAND,
     version.COMMAND,
 )
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -82,11 +83,11 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _settings(command: Command, parsed: dict[str, Any]) -> Settings:
-    target = parsed.pop("target", None)
+    places = {name: parsed.pop(name, None) for name in ("target", "destination")}
     options = (*command.options, *COMMON)
     everywhere = [option for other in COMMANDS for option in other.options]
     settings = gather(options, parsed, command.name, [*everywhere, *COMMON])
-    settings.target = target
+    vars(settings).update(places)
     return settings
 
 
@@ -113,8 +114,10 @@ def _add(commands: Any, command: Command) -> None:
         allow_abbrev=False,
     )
     parser.set_defaults(command=command)
-    if command.target:
-        parser.add_argument("target", metavar=command.target[0], help=command.target[1])
+    for name in ("target", "destination"):
+        told = getattr(command, name)
+        if told:
+            parser.add_argument(name, metavar=told[0], help=told[1])
     for option in (*command.options, *COMMON):
         _add_option(parser, option)
 

@@ -24,7 +24,7 @@ def different(net: str, path: str, layers: list[Unit], spelled: list[Names]) -> 
     missing = [name for name in needed if name not in names]
     unexpected = [name for name in names if name not in needed]
     if misfits or missing or unexpected:
-        return report(net, path, missing, unexpected, sorted(misfits))
+        return f"{report(net, path, missing, unexpected, sorted(misfits))}\n{_REMEDY}"
     return _by_order(net, path, layers, names)
 
 
@@ -86,10 +86,10 @@ def misplaced(net: str, path: str, unit: Unit, names: Names) -> str:
     """A layer does not fit where the user said that it stands."""
     start = f"{unit.path}." if unit.path else ""
     got = [f"{n.own} {n.shape}" for name, n in names.items() if name.startswith(start)]
-    wanted = [f"{name} {shape}" for name, shape in _needed([unit]).items()]
+    wanted = [f"{name} {shape or ''}".rstrip() for name, shape in _needed([unit]).items()]
     return (
-        f"{path} does not fit {net}; nothing was changed. mapping= gives {unit} "
-        f"{', '.join(got[:6])}; expected what {', '.join(wanted)} would be"
+        f"{path} does not fit {net}; nothing was changed. mapping= gives {unit} the arrays "
+        f"{', '.join(got[:6])}; expected such as the layer has there: {', '.join(wanted)}"
     )
 
 

@@ -59,8 +59,8 @@ def placed(
             against = matching.contradicted(rest, places, free)
             if against:
                 raise CheckpointError(ambiguous(net, weights.path, against))
-            pairs = [*told, *zip(rest, places, strict=True)]
-            return Placed(pairs, names, [], [])
+            by_layer = {id(u): p for u, p in [*told, *zip(rest, places, strict=True)]}
+            return Placed([(unit, by_layer[id(unit)]) for unit in layers], names, [], [])
     if strict:
         raise CheckpointError(different(net, weights.path, layers, spelled))
     return _what_fits(layers, spelled[0], weights, net)

@@ -1,0 +1,116 @@
+"""`kuai convert`: weights from one system's file to another's."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kuai.cli import nets
+from kuai.cli.command import Command, Result
+from kuai.cli.options import Option, UsageError, choice, sizes, switch, text
+from kuai.cli.settings import Settings
+from kuai.core.block import Block
+from kuai.errors import ArgumentError
+from kuai.interop import Moves
+
+_SYSTEMS = ("kuai", "torch", "keras", "paddle", "gluon")
+_BY_END = {
+    ".safetensors": "kuai",
+    ".pt": "torch",
+    ".pth": "torch",
+    ".bin": "torch",
+    ".h5": "keras",
+    ".keras": "keras",
+    ".pdparams": "paddle",
+    ".params": "gluon",
+}
+_DETAILS = """\
+SOURCE is a weights file that kuai reads (kuai inspect lists it), TARGET the file to write. The net
+between them says what kind of layer each array belongs to, and so how it is laid out on both sides.
+TARGET's end tells the system: .safetensors kuai, .pt torch, .weights.h5 or .keras keras, .pdparams
+paddle, .params gluon; --to tells it otherwise. Neither system need be installed."""
+
+
+def _pairs(value: str) -> dict[str, str | None]:
+    """Names and where they go: "encoder=net.0,old_head="."""
+    found = {}
+    for pair in value.split(","):
+        theirs, sign, ours = pair.partition("=")
+        if not sign or not theirs:
+            raise ValueError("their=ours with commas between, such as encoder=net.0,old_head=")
+        found[theirs] = ours or None
+    return found
+
+
+def _run(settings: Settings) -> Result:
+    if "net" not in settings.given:
+        raise UsageError("--net: expected the net that the weights are of; give module:factory")
+    system = settings.to or _by_end(settings.destination)
+    recipe = nets.recipe(settings, settings.outputs or 10)
+    try:
+        moves = _converted(recipe.build(), settings, system, _sample(settings, recipe))
+    except ArgumentError as error:
+        if str(error).startswith("sample:"):
+            error.add_note("here, --shape gives the shape of one: --shape 28,28,1")
+        raise
+    told = f"{moves}"
+    if not settings.dry_run:
+        told += f"\n{settings.destination} ({system}) is written"
+    data = {"from": moves.system, "to": system, "moves": [asdict(row) for row in moves.rows],
+            "passed_over": moves.passed_over, "written": not settings.dry_run}  # fmt: skip
+    return Result(told, data)
+
+
+def _converted(net: Block, settings: Settings, system: str, sample: Any) -> Moves:
+    """Convert, unless it is a dry run, and tell what goes where."""
+    options = {"system": settings.source, "mapping": settings.map, "key": settings.key}
+    moves: Moves = net.load(settings.target, dry_run=True, sample=sample, **options)
+    if not settings.dry_run:
+        net.load(settings.target, sample=sample, **options)
+        foreign = {} if system == "kuai" else {"system": system, "sample": sample}
+        net.save(settings.destination, **foreign)
+    return moves
+
+
+def _by_end(destination: str) -> str:
+    end = Path(destination).suffix
+    if end not in _BY_END:
+        raise UsageError(
+            f"TARGET: expected a name that ends in one of {', '.join(_BY_END)}, got "
+            f"{destination!r}; --to tells the system too"
+        )
+    return _BY_END[end]
+
+
+def _sample(settings: Settings, recipe: nets.Recipe) -> np.ndarray | None:
+    if not recipe.is_code:
+        return recipe.sample(settings.shape)
+    return np.zeros((1, *settings.shape), np.float32) if settings.shape else None
+
+
+COMMAND = Command(
+    "convert",
+    "write one system's weights as another's",
+    _run,
+    (
+        nets.NET,
+        *nets.SHAPE,
+        nets.OUTPUTS,
+        Option("source", choice(*_SYSTEMS), "whose layers SOURCE holds, where it does not say",
+               None, "SYSTEM"),
+        Option("to", choice(*_SYSTEMS), "whose file to write; default by TARGET's end",
+               None, "SYSTEM"),
+        Option("shape", sizes, "of one input without the batch axis, for nets that flatten",
+               None, "SIZES"),
+        Option("map", _pairs, "THEIR=OUR,...: what goes where; nothing behind = passes over",
+               None, "PAIRS"),
+        Option("key", text, "the part of a nested checkpoint, such as state_dict", None, "KEY"),
+        switch("dry-run", "show what would go where, and write nothing"),
+    ),
+    ("SOURCE", "a weights file of any system"),
+    _DETAILS,
+    ("TARGET", "the file to write"),
+)  # fmt: skip
