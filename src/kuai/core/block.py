@@ -225,7 +225,7 @@ class Block(Settings):
             mapping: other names for that system: a dict {its default name, or what it begins with:
                 name}, pairs (regular expression, replacement), or a function of a name.
             sample: an input, or a tuple of inputs. For a net that flattens feature maps in another
-                order than that system does.
+                order than that system does, and for the input's sizes in a `.keras`.
 
         Raises:
             ArgumentError: the selection selects nothing, there is no such system, or a sample is

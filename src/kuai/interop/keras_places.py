@@ -14,9 +14,9 @@ from typing import Any
 
 from kuai import nn
 from kuai.core.lists import BlockDict, BlockList
-from kuai.core.parameter import Holder
+from kuai.core.parameter import Holder, Parameter
 from kuai.core.sequential import Sequential
-from kuai.core.tree import members
+from kuai.core.tree import join, members
 from kuai.interop.keras_names import snake_case
 from kuai.interop.schemas import schema_of
 from kuai.nn.stacked import StackedCells
@@ -25,6 +25,7 @@ _KINDS = {
     nn.BatchNorm: "batch_normalization",
     nn.LayerNorm: "layer_normalization",
     nn.GroupNorm: "group_normalization",
+    nn.InstanceNorm: "group_normalization",  # with as many groups as features
     nn.RMSNorm: "rms_normalization",
     nn.PReLU: "p_re_lu",
     nn.RNN: "simple_rnn",
@@ -42,32 +43,51 @@ def root(block: Any) -> str:
 
 
 def placed_members(block: Any, *, is_root: bool) -> Iterator[tuple[str, str, Any]]:
-    """(path, place, member) of what stands on a block."""
+    """(path, place, member) of what stands on a block, in the order in which Keras writes it."""
     found = list(members(block))
     if isinstance(block, Sequential):
         yield from _counted("layers", found, Counter())
     elif isinstance(block, (BlockList, BlockDict)):
         yield from _counted("", found, Counter())
     else:
-        yield from _attributes(found, is_root=is_root)
+        own = [(path, path, item) for path, item in found if isinstance(item, Holder)]
+        yield from sorted(own, key=lambda held: not isinstance(held[2], Parameter))
+        layers = [member for member in found if not isinstance(member[1], Holder)]
+        yield from _attributes(layers, is_root=is_root)
 
 
 def _attributes(found: list[Any], *, is_root: bool) -> Iterator[tuple[str, str, Any]]:
+    """The layers on a block by attribute, but those that a model lists by class before."""
     among_all: Counter[str] = Counter()
-    inside: dict[str, Counter[str]] = {}
-    for path, item in found:
-        attribute, _, below = path.partition(".")
-        if isinstance(item, Holder):
-            yield path, path, item
-            continue
-        [(_, listed, _)] = _counted("layers", [(path, item)], among_all)
-        if is_root and attribute > "layers":
-            yield path, listed, item
-        elif below or _count(item) > 1:
-            counts = inside.setdefault(attribute, Counter())
-            yield from _counted(attribute, [(path, item)], counts)
+    placed, listed = [], []
+    for attribute, items in _by_attribute(found):
+        in_layers = list(_counted("layers", items, among_all))
+        if is_root and _by_letter(attribute) >= "layers":
+            listed += in_layers
+        elif len(items) == 1 and items[0][0] == attribute and _count(items[0][1]) == 1:
+            placed.append((attribute, [(attribute, attribute, items[0][1])]))
         else:
-            yield path, attribute, item
+            placed.append((attribute, list(_counted(attribute, items, Counter()))))
+    for _, rows in sorted(placed, key=lambda row: _by_letter(row[0])):
+        yield from rows
+    yield from listed
+
+
+def _by_attribute(found: list[Any]) -> Iterator[tuple[str, list[Any]]]:
+    """(attribute, [(path, layer)]), with the layers of lists and dicts one by one."""
+    grouped: dict[str, list[Any]] = {}
+    for path, item in found:
+        inner = grouped.setdefault(path.partition(".")[0], [])
+        if isinstance(item, (BlockList, BlockDict)) and not isinstance(item, Sequential):
+            inner += [(join(path, step), layer) for step, layer in members(item)]
+        else:
+            inner.append((path, item))
+    yield from grouped.items()
+
+
+def _by_letter(attribute: str) -> str:
+    """Keras reads attributes in this order: private ones last."""
+    return f"~{attribute}" if attribute.startswith("_") else attribute
 
 
 def _counted(outer: str, found: list[Any], counts: Counter[str]) -> Iterator[tuple[str, str, Any]]:

@@ -11,16 +11,18 @@ import numpy as np
 
 from kuai import files
 from kuai.core.block import Block
+from kuai.core.parameter import State
 from kuai.core.tree import join
 from kuai.errors import ArgumentError, CheckpointError
 from kuai.files.access import checked_path
-from kuai.interop import flattening
+from kuai.interop import flattening, keras_slopes
+from kuai.interop.keras_config import config_of, input_shape
 from kuai.interop.names import leading
 from kuai.interop.parts import Part
 from kuai.interop.schemas import SYSTEMS
 from kuai.interop.units import Unit, units
 from kuai.interop.writing_gluon import write_gluon
-from kuai.interop.writing_keras import write_keras_weights
+from kuai.interop.writing_keras import write_keras_archive, write_keras_weights
 from kuai.interop.writing_paddle import write_paddle
 from kuai.interop.writing_pytorch import write_pytorch
 
@@ -41,10 +43,15 @@ def save(net: Block, path: Any, *, system: str, paths: set[str], mapping: Any, s
             f"save: expected system to be one of {', '.join(SYSTEMS)}, or none for a file of kuai, "
             f"got {system!r}"
         )
-    found = written(net, system, paths, mapping, sample)
     place = checked_path(path)
-    if system == "keras":
-        _save_keras(place, found)
+    config = None
+    if system == "keras" and _is_archive(place):
+        config = _config(net, paths, mapping, sample)
+    found = written(net, system, paths, mapping, sample)
+    if config is not None:
+        write_keras_archive(place, config, dict(_groups(found.arrays)))
+    elif system == "keras":
+        write_keras_weights(place, dict(_groups(found.arrays)))
     elif system == "torch" and place.suffix == ".safetensors":
         arrays = found.arrays | {further: found.arrays[n] for further, n in found.aliases.items()}
         files.write_arrays(place, arrays, {"format": "pt"})
@@ -76,6 +83,8 @@ def written(net: Block, system: str, paths: set[str], mapping: Any, sample: Any)
     every = dict(net.named_holders())
     chosen = {id(every[path]) for path in paths}
     layers = units(net, system, again=True)
+    if system == "keras":
+        layers = keras_slopes.with_axes(net, layers, sample)
     _check_known(layers, system, chosen)
     shapes = {path: tuple(h.concrete().shape) for path, h in every.items()}
     orders = flattening.orders(net, layers, shapes, system, sample)
@@ -136,14 +145,25 @@ def _ours(unit: Unit, path: str, order: np.ndarray | None) -> np.ndarray:
     return array[np.argsort(order)]
 
 
-def _save_keras(path: Path, found: Written) -> None:
-    groups = dict(_groups(found.arrays))
-    if path.name.endswith(".weights.h5"):
-        write_keras_weights(path, groups)
-    else:
+def _is_archive(path: Path) -> bool:
+    """Whether a file of Keras is one of a whole model, and not of weights alone."""
+    if not path.name.endswith((".weights.h5", ".keras")):
         raise ArgumentError(
-            f"save: expected a name that ends in .weights.h5, got {path.name!r}: Keras goes by it"
+            f"save: expected a name that ends in .weights.h5 or .keras, got {path.name!r}: Keras "
+            "goes by it"
         )
+    return path.suffix == ".keras"
+
+
+def _config(net: Block, paths: set[str], mapping: Any, sample: Any) -> dict[str, Any]:
+    """What a `.keras` archive of a net tells of it."""
+    saved = {p for p, h in net.named_holders() if not (isinstance(h, State) and not h.persistent)}
+    if mapping is not None or saved - paths:
+        raise ArgumentError(
+            "save: a .keras archive is a whole model under Keras's own names; select= and mapping= "
+            "are for .weights.h5"
+        )
+    return config_of(net, input_shape(net, sample))
 
 
 def _groups(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, list[np.ndarray]]]:

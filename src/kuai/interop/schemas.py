@@ -125,7 +125,10 @@ def _table(_: Any, system: str) -> Alternatives:
 
 
 def _slopes(_: Any, system: str) -> Alternatives:
-    names = {"torch": "weight", "paddle": "_weight", "gluon": "alpha", "keras": "alpha"}
+    if system == "keras":  # has axes of size 1 for those that share a slope; `keras_slopes` writes
+        flat = Part(("alpha",), ("weight",), lambda a: [a.reshape(-1)], lambda a: [a], "flat")
+        return [[flat]]
+    names = {"torch": "weight", "paddle": "_weight", "gluon": "alpha"}
     return [[same(names[system], "weight")]]
 
 

@@ -87,11 +87,17 @@ class _Listing:
             if not mine <= taken and self._are_new(mine):
                 yield unit
             taken |= mine
-        for member, theirs, item in _members(block, self.system, is_root=not path):
+        found = list(_members(block, self.system, is_root=not path))
+        own = {
+            member: item
+            for member, _, item in found
+            if isinstance(item, Holder) and id(item) not in taken
+            if _is_saved(item) and self._is_new(item)
+        }
+        yield from _plain(block, path, name, own, self.system)
+        for member, theirs, item in found:
             if not isinstance(item, Holder):
                 yield from self.below(item, join(path, member), join(name, theirs), taken)
-            elif id(item) not in taken and _is_saved(item) and self._is_new(item):
-                yield Unit(path, name, block, {member: item}, [[same(member, member)]], True)
         self.above.pop()
 
     def _is_new(self, item: Block | Holder) -> bool:
@@ -102,6 +108,15 @@ class _Listing:
         are_new = self.again or not items <= self.seen
         self.seen |= items
         return are_new
+
+
+def _plain(
+    block: Block, path: str, name: str, own: dict[str, Holder], system: str
+) -> Iterator[Unit]:
+    """Arrays that stand on a block of the user's: each by its name, but Keras numbers them."""
+    alone = [own] if system == "keras" and own else [{member: own[member]} for member in own]
+    for holders in alone:
+        yield Unit(path, name, block, holders, [[same(m, m) for m in holders]], True)
 
 
 def _of_schema(block: Block, path: str, name: str, system: str) -> Iterator[Unit]:
