@@ -22,7 +22,7 @@ test: $(READY)/dev ## tests, and the examples in docstrings and docs
 test-all: test ## the same, then the tests marked slow
 	$(BIN)/python -m pytest -n 2 --dist load -m slow tests
 
-fuzz: $(READY)/dev ## damaged weights files, 100,000 of each format (hours)
+fuzz: $(READY)/dev ## damaged weights files, 100,000 of each format (half an hour)
 	$(BIN)/python -m tests.fuzz.run
 
 check: $(READY)/dev ## lint, format, types, and who may import whom

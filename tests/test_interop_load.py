@@ -466,6 +466,9 @@ def test_what_cannot_be_saved_is_refused_and_nothing_is_written(tmp_path):
     bilinear(jnp.ones((1, 2)), jnp.ones((1, 4)))
     with pytest.raises(CheckpointError, match=r"save: gluon has no layer like Bilinear"):
         bilinear.save(tmp_path / "net", system="gluon")
+    gemma = nn.RMSNorm(unit_offset=True).initialize(sample=jnp.ones((1, 3)))
+    with pytest.raises(CheckpointError, match=r"save: torch has no layer like RMSNorm"):
+        gemma.save(tmp_path / "net", system="torch")
     with pytest.raises(kuai.errors.DeferredInitError, match="call the net once"):
         Two().save(tmp_path / "net", system="torch")
     assert list(tmp_path.iterdir()) == []

@@ -116,7 +116,9 @@ def _norm(block: Any, system: str) -> Alternatives:
     return [[same(name, path) for name, path in zip(names, ("weight", "bias"), strict=True)]]
 
 
-def _rms_norm(_: Any, system: str) -> Alternatives:
+def _rms_norm(block: nn.RMSNorm, system: str) -> Alternatives:
+    if block.unit_offset:
+        return []  # theirs scale by what they keep; Gemma's own layer, by one more
     return [[same("scale" if system == "keras" else "weight", "weight")]]
 
 
