@@ -108,3 +108,9 @@ def test_wrong_usage(kuai, words, complaint):
     answer = kuai("convert", GOLDENS / "torch" / "mlp.pt", *words)
     assert answer.code == 2
     assert complaint in answer.err
+
+
+def test_a_known_net_needs_no_shape_where_nothing_is_flattened(kuai):
+    answer = kuai("convert", GOLDENS / "torch" / "mlp.pt", "net.params", "--net", "mlp",
+                  "--hidden", 7, "--outputs", 3)  # fmt: skip
+    assert (answer.code, answer.err) == (0, "")

@@ -160,6 +160,15 @@ def test_a_mapping_to_a_layer_that_does_not_fit_names_both(saved):
         Two().load(path, mapping={"a": "out", "b": "hidden"})
 
 
+def test_a_program_of_paddle_counts_its_arrays():
+    file = GOLDENS / "paddle" / "mlp_program.pdiparams"
+    told = np.load(GOLDENS / "paddle" / "expected.npz")
+    for mapping in (None, {"linear_0": "0", "linear_1": "1"}):
+        net = nn.Sequential(nn.Dense(7, "relu"), nn.Dense(3)).load(file, mapping=mapping)
+        found = net(jnp.asarray(told["mlp.input"]))
+        np.testing.assert_allclose(found, told["mlp.output"], rtol=0, atol=1e-5)
+
+
 # --- what is told and what is not ----------------------------------------------------------------
 
 

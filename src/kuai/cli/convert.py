@@ -86,9 +86,11 @@ def _by_end(destination: str) -> str:
 
 
 def _sample(settings: Settings, recipe: nets.Recipe) -> np.ndarray | None:
-    if not recipe.is_code:
-        return recipe.sample(settings.shape)
-    return np.zeros((1, *settings.shape), np.float32) if settings.shape else None
+    """Only where it is asked for: most nets need none."""
+    if not settings.shape:
+        return None
+    zeros = np.zeros((1, *settings.shape), np.float32)
+    return zeros if recipe.is_code else recipe.sample(settings.shape)
 
 
 COMMAND = Command(

@@ -26,6 +26,8 @@ _PLACES = (
     (re.compile(r"(^|\.)attention_output\.(kernel|bias|\d+)$"), r"\1output_dense.\2"),
 )
 
+_IN_PROGRAMS = {"w_0": "weight", "b_0": "bias", "w_1": "_mean", "w_2": "_variance"}
+
 
 @dataclass(frozen=True)
 class Named:
@@ -102,10 +104,18 @@ def spellings(weights: Weights, system: str, mapping: Any) -> list[Names]:
 def _spelled(weights: Weights, system: str) -> list[Callable[[str], str]]:
     if system == "gluon":
         return [lambda own: own if "." in own else _VARIABLE.sub(r".\1", own)]
+    if system == "paddle":
+        return [lambda own: own, _of_program]
     if system != "keras":
         return [lambda own: own]
     paths = weights.metadata.get("paths") or {}
     return [lambda own: _joined(paths.get(own, own)), _joined]
+
+
+def _of_program(own: str) -> str:
+    """Paddle's static programs count a layer's arrays: those of a BatchNorm are four."""
+    start, _, end = own.rpartition(".")
+    return f"{start}.{_IN_PROGRAMS[end]}" if end in _IN_PROGRAMS else own
 
 
 def _joined(own: str) -> str:
@@ -158,7 +168,7 @@ def _by_beginning(mapping: Mapping[str, Any], name: str) -> Any:
     for end in range(len(name), 0, -1):
         if name[:end] in mapping and name[end : end + 1] in ("", ".", "/", "_"):
             target = mapping[name[:end]]
-            rest = _joined(name[end + 1 :])
+            rest = _of_program(f".{_joined(name[end + 1 :])}").lstrip(".")
             return f"{target}.{rest}" if rest and isinstance(target, str) else target
     return name
 

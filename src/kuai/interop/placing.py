@@ -13,6 +13,7 @@ from kuai.interop.names import Names
 from kuai.interop.units import Unit
 from kuai.interop.weights import Weights
 
+_SORTED = ("safetensors", "Paddle parameter")
 Way = Callable[[list[Unit], Names], "list[Place] | None"]
 
 
@@ -69,7 +70,7 @@ def placed(
 
 def _is_sorted(weights: Weights) -> bool:
     """Whether the file has its arrays in an order of its own, by letter or by size."""
-    return weights.system == "tensorflow" or weights.format.startswith("safetensors")
+    return weights.system == "tensorflow" or weights.format.startswith(_SORTED)
 
 
 def _with_and_without_ties(spelled: list[Names], weights: Weights) -> list[Names]:
