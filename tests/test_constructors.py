@@ -95,9 +95,9 @@ def test_a_constructor_set_later_is_shown():
     def take_rate(self, rate):
         super(Net, self).__init__()
 
-    Net.__init__ = take_rate  # type: ignore[method-assign]  # on purpose
+    Net.__init__ = take_rate
     assert str(inspect.signature(Net)) == "(rate)"
-    Net.__signature__ = inspect.Signature()  # type: ignore[assignment]  # on purpose
+    Net.__signature__ = inspect.Signature()
     assert str(inspect.signature(Net)) == "()"
 
 
