@@ -26,6 +26,7 @@ from kuai.nn.attention_masks import as_bias, as_mask, combined, of_lengths
 from kuai.nn.key_value_cache import (
     KeyValueCache,
     KeyValues,
+    check_cache,
     empty_cache,
     overflown,
     visible,
@@ -300,6 +301,8 @@ class MultiHeadAttention(Block):
                 f"{here()}: expected {clash} for attention of an input to itself, got a context "
                 "too; leave one of them out"
             )
+        if cache is not None:
+            check_cache(cache)
         if positions is not None and self.rotary is None:
             raise ArgumentError(
                 f"{here()}: expected positions only with rotary=, got some; give the layer "
