@@ -45,7 +45,9 @@ def layer(head_width: int, rotary: Any = None) -> nn.TransformerEncoderLayer:
     return nn.TransformerEncoderLayer(attention, 4, norm_first=True)
 
 
-@pytest.mark.parametrize("hybridized", [False, True], ids=["eager", "hybridized"])
+@pytest.mark.parametrize(
+    "hybridized", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["eager", "hybridized"]
+)
 @pytest.mark.parametrize("make", [gpt2, llama])
 def test_layers_whose_heads_differ_write_as_without_a_cache(make, hybridized):
     net = make()
@@ -60,6 +62,7 @@ def test_layers_whose_heads_differ_write_as_without_a_cache(make, hybridized):
     assert [own.position.item() for own in cache] == [3, 3]
 
 
+@pytest.mark.slow
 def test_layers_whose_heads_differ_generate():
     net = gpt2()
     net(TOKENS)

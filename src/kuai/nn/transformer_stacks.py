@@ -79,7 +79,9 @@ class TransformerEncoder(_Stack):
 
     Raises:
         ArgumentError: an argument is none of these; when called, there is not a cache for each
-            layer.
+            layer, or a layer raises it.
+        DtypeError: when called, the input is not floating.
+        ShapeError: when called, the input or a mask does not fit.
 
     Example:
         >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 32), 2)
@@ -137,7 +139,9 @@ class TransformerDecoder(_Stack):
 
     Raises:
         ArgumentError: an argument is none of these; when called, there are not a cache and a
-            projected memory for each layer.
+            projected memory for each layer, or a layer raises it.
+        DtypeError: when called, the input is not floating.
+        ShapeError: when called, the input, the memory or a mask does not fit.
 
     Example:
         >>> net = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 32), 2)
