@@ -198,7 +198,25 @@ CALLS = [
     (
         lambda: mha()(X, key_lengths=jnp.array([1.0, 2.0])),
         DtypeError,
-        "expected integer indices, got float32 of shape (2,)",
+        "expected integer key_lengths, got float32 of shape (2,); cast them with x.astype('int32')",
+    ),
+    (
+        lambda: mha()(X, key_lengths=jnp.array([2, 4])),
+        ArgumentError,
+        (
+            "MultiHeadAttention: expected key_lengths from 0 to 3, the number of keys, got 4; "
+            "look at the data, or pad to the longest"
+        ),
+    ),
+    (
+        lambda: mha()(X, jnp.ones((2, 5, 4)), key_lengths=jnp.array([-1, 6])),
+        ArgumentError,
+        "expected key_lengths from 0 to 5, the number of keys, got -1; look",
+    ),
+    (
+        lambda: nn.TransformerDecoderLayer(2, 8)(X, X, memory_lengths=jnp.array([9, 9])),
+        ArgumentError,
+        "cross_attention (MultiHeadAttention): expected key_lengths from 0 to 3, the number of",
     ),
     (
         lambda: mha(causal=True)(X, X),
@@ -307,7 +325,7 @@ CALLS = [
     (
         lambda: nn.PositionEmbedding(5)(X, jnp.array([0.0, 1.0, 2.0])),
         DtypeError,
-        "expected integer indices, got float32 of shape (3,)",
+        "expected integer positions, got float32 of shape (3,); cast them",
     ),
     (
         lambda: nn.SinusoidalPositions()(X[0]),
@@ -363,6 +381,13 @@ def test_a_position_beyond_the_table_gives_nan_where_it_is_not_known():
     net = nn.PositionEmbedding(4).initialize(sample=X).hybridize()
     found = net(X, jnp.array(2))
     np.testing.assert_array_equal(np.isnan(found[0, :, 0]), [False, False, True])
+
+
+def test_lengths_out_of_range_count_as_none_or_all_where_they_are_not_known():
+    net = nn.MultiHeadAttention(2).initialize(sample=X).hybridize()
+    np.testing.assert_array_equal(
+        net(X, key_lengths=jnp.array([-5, 7])), net(X, key_lengths=jnp.array([0, 3]))
+    )
 
 
 def test_a_projection_that_was_wrapped_too_early_says_so():

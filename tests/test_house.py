@@ -16,6 +16,7 @@ from types import ModuleType
 
 import pytest
 
+from kuai import nn
 from tests.slow_tests import LIST
 
 ROOT = Path(__file__).parent.parent
@@ -166,6 +167,17 @@ def is_method(value: object) -> bool:
 @pytest.mark.parametrize("module", listed_names())
 def test_public_names_are_documented(module):
     assert list(undocumented(public_names(module))) == []
+
+
+LAYERS = [kind for kind in vars(nn).values() if isinstance(kind, type)]
+NO_SECTIONS = {"KeyValues": "a tuple of arrays", "KeyValueCache": "a tuple of arrays"}
+
+
+@pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.__name__)
+def test_a_layer_states_its_shapes_and_what_it_raises(kind):
+    parts = re.findall(r"^    (\w+):\n {8}\S", kind.__doc__, flags=re.MULTILINE)
+    wanted = ["Example"] if kind.__name__ in NO_SECTIONS else ["Shape", "Raises", "Example"]
+    assert [part for part in parts if part in wanted] == wanted
 
 
 @pytest.mark.parametrize("module", ["kuai", "kuai.nn"])

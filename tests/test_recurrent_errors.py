@@ -96,7 +96,7 @@ CALLS: list[Any] = [
         lambda: nn.GRU(4),
         (X, None, jnp.array([5.0, 1.0])),
         DtypeError,
-        "GRU: expected integer indices, got float32 of shape (2,); cast them with",
+        "GRU: expected integer lengths, got float32 of shape (2,); cast them with",
     ),
     (
         lambda: nn.GRU(4, layers=2),

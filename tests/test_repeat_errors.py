@@ -121,6 +121,27 @@ CALLS: dict[str, Any] = {
 }
 
 
+class Both(kuai.Block):
+    """A keyword for all layers, and one for each by the same name."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Repeat(nn.Lambda(plus), 3)
+
+    def forward(self, x):
+        return self.layers(x, a=1.0, per_layer={"a": jnp.ones(3)})
+
+
+@pytest.mark.parametrize("hybridized", [False, True], ids=["eager", "hybridized"])
+def test_a_keyword_that_is_given_twice_is_named(hybridized):
+    text = (
+        "Both: layers (Repeat): expected each keyword either for all layers or in per_layer, got "
+        "'a' in both; leave it out of one"
+    )
+    with pytest.raises(ArgumentError, match=re.escape(text)):
+        Both().hybridize(hybridized)(X)
+
+
 class Net(kuai.Block):
     def __init__(self, make):
         super().__init__()

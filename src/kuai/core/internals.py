@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -91,10 +92,23 @@ class Internals:
         self.building = False
 
 
+class _ConstructorSignature:
+    """What `inspect` reads of a block's class; it would else show the metaclass's `__call__`.
+
+    It has no `__set__`, so a class that states a `__signature__` of its own keeps it.
+    """
+
+    def __get__(self, cls: Any, meta: Any = None) -> Any:
+        if cls is None:
+            return None  # inspect asks the metaclass for its own, and has it without this
+        return inspect.signature(types.MethodType(cls.__init__, cls))
+
+
 class BlockMeta(abc.ABCMeta):
     """Knows when a block is under construction, and bumps the epoch when a class changes."""
 
     _kuai_version = 0
+    __signature__ = _ConstructorSignature()
 
     def __init__(
         cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any

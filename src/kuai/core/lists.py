@@ -17,7 +17,11 @@ class BlockList(Collection):
     Args:
         blocks: blocks or functions, `(name, block)` pairs, or one iterable or dict of them.
 
+    Shape:
+        None of its own: it is not called, its blocks are.
+
     Raises:
+        ForwardNotDefinedError: it is called.
         RegistrationError: something is neither a block nor a function, or a name cannot be had.
 
     Example:
@@ -166,7 +170,11 @@ class BlockDict(Collection):
     Args:
         blocks: a dict, or `(name, block)` pairs.
 
+    Shape:
+        None of its own: it is not called, its blocks are.
+
     Raises:
+        ForwardNotDefinedError: it is called.
         RegistrationError: a block has no name, or a name cannot be had.
 
     Example:

@@ -50,7 +50,8 @@ class Repeat(BlockList):
 
     Raises:
         ArgumentError: `n` is no positive integer, `unroll` or `remat` is none of these, or the
-            layers that `layer` makes are not equal; when called, `per_layer` is no dict.
+            layers that `layer` makes are not equal; when called, `per_layer` is no dict, or
+            has a keyword that is also given for all layers.
         RegistrationError: `layer` makes no block.
         ShapeError: when called, a layer changes the shapes of its input, or an array in
             `per_layer` has not n rows.
@@ -88,7 +89,7 @@ class Repeat(BlockList):
         self, x: Any, *inputs: Any, per_layer: Mapping[str, Any] | None = None, **keywords: Any
     ) -> Any:
         """The output of the last layer; (output, further of all layers) where layers give more."""
-        rows = _checked_rows(per_layer, len(self))
+        rows = _checked_rows(per_layer, len(self), keywords)
         run = Run(self._kuai_blocks(), inputs, keywords, rows, self._remat)
         if self._kuai_may_scan():
             alike = stacked(self)
@@ -187,13 +188,19 @@ def _told(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
-def _checked_rows(per_layer: Any, n: int) -> dict[str, Any]:
+def _checked_rows(per_layer: Any, n: int, keywords: dict[str, Any]) -> dict[str, Any]:
     if per_layer is None:
         return {}
     if not isinstance(per_layer, Mapping):
         raise ArgumentError(
             f"{here()}: expected per_layer to be a dict keyword -> arrays, got "
             f"{type(per_layer).__name__}; write for example per_layer={{'cache': caches}}"
+        )
+    twice = [name for name in per_layer if name in keywords]
+    if twice:
+        raise ArgumentError(
+            f"{here()}: expected each keyword either for all layers or in per_layer, got "
+            f"{twice[0]!r} in both; leave it out of one"
         )
     for place, leaf in jax.tree.leaves_with_path(dict(per_layer)):
         shape = np.shape(leaf)

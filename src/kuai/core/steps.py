@@ -16,6 +16,9 @@ class Lambda(Block):
     Args:
         function: takes the inputs, returns the output.
 
+    Shape:
+        What the function takes → what it returns.
+
     Raises:
         ArgumentError: it is no function.
 
@@ -36,6 +39,12 @@ class Lambda(Block):
 
 class Identity(Block):
     """Returns its input; several inputs as a tuple.
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        Nothing: whatever it is given, it returns.
 
     Example:
         >>> nn.Identity()(jnp.array(1.0))

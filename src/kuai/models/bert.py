@@ -126,6 +126,17 @@ class TokenHead(Block):
 
     Shape:
         (batch, length, width) → the same. `bias` (vocabulary,).
+
+    Raises:
+        ArgumentError: a number is out of its range, or the activation is unknown; when called, the
+            input is no array.
+        DtypeError: when called, the input is not floating.
+        ShapeError: when called, the input has another width than at first.
+
+    Example:
+        >>> net = kuai.models.BERT(16, width=8, layers=1, heads=2, positions=10)
+        >>> type(net.head).__name__, net.head(jnp.ones((1, 3, 8))).shape
+        ('TokenHead', (1, 3, 8))
     """
 
     bias: Any

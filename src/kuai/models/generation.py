@@ -23,11 +23,41 @@ from kuai.errors import ArgumentError, DtypeError, ShapeError
 class LanguageModel(Block):
     """A net that tells the next token, and so writes.
 
-    A subclass has `forward(tokens, *, cache=None)`: integers (batch, length) → logits (batch,
-    length, vocabulary), and with a cache (logits, the cache); and `make_cache(batch, length)`.
+    A subclass has `forward(tokens, *, cache=None)` and `make_cache(batch, length)`.
+
+    The cache is what the net remembers of the tokens of earlier calls: a tree of arrays. A call
+    with one takes the tokens that follow those, as many as there are, and gives the logits that it
+    would give with all tokens at hand, and a cache of the same structure, shapes and dtypes: the
+    loop of `generate` carries it. The net's parameters have values when it is made.
+
+    Attributes:
+        longest: how many tokens the net has positions for, which `generate` does not go beyond;
+            default None: any number.
+
+    Shape:
+        Integers (batch, length) → logits (batch, length, vocabulary); with a cache (logits, the
+        cache).
+
+    Raises:
+        ForwardNotDefinedError: when called, a subclass does not define `forward`.
+
+    Example:
+        >>> class Bigrams(kuai.models.LanguageModel):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.table = nn.Embedding(5, 5)
+        ...
+        ...     def make_cache(self, batch, length):
+        ...         return ()
+        ...
+        ...     def forward(self, tokens, *, cache=None):
+        ...         logits = self.table(tokens)
+        ...         return logits if cache is None else (logits, cache)
+        >>> Bigrams().generate(jnp.array([[1, 2]]), 3).shape
+        (1, 5)
     """
 
-    longest: int | None = None  # tokens that the net has positions for; None: any number
+    longest: int | None = None
 
     def make_cache(self, batch: int, length: int) -> Any:
         """What the net remembers of the tokens before: arrays, empty yet.
@@ -35,8 +65,15 @@ class LanguageModel(Block):
         Args:
             batch: number of sequences.
             length: room, in tokens.
+
+        Raises:
+            NotImplementedError: the subclass does not define it.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__}: expected the class to define make_cache(self, batch, length), "
+            "which generate asks for, and it does not; return the arrays that forward takes as "
+            "cache, or () if it remembers nothing"
+        )
 
     def generate(
         self,

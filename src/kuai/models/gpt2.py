@@ -6,7 +6,7 @@ from typing import Any
 
 from kuai import init, nn
 from kuai.models.generation import LanguageModel
-from kuai.models.layers import layer_caches, run_layers
+from kuai.models.layers import layer_caches, position_of, run_layers
 
 
 class GPT2(LanguageModel):
@@ -76,12 +76,25 @@ class GPT2(LanguageModel):
         self.norm = nn.LayerNorm(epsilon=epsilon)
 
     def make_cache(self, batch: int, length: int) -> Any:
-        """Room for the keys and values of each layer."""
-        return layer_caches(self.layers, batch, length)
+        """Room for the keys and values of each layer, to hand to a call as `cache=`.
+
+        They are one `nn.KeyValueCache` whose arrays have an axis of layers in front; a tuple with
+        one for each layer where a layer was replaced by one whose cache has another shape.
+
+        Args:
+            batch: number of sequences.
+            length: of the longest sequence, in tokens, those of later calls included.
+
+        Raises:
+            ArgumentError: a number is out of its range, or a layer was replaced by one without
+                `make_cache`.
+            DeferredInitError: the width of the heads is not known yet: call the net once.
+        """
+        return layer_caches("GPT2.make_cache", self.layers, batch, length)
 
     def forward(self, tokens: Any, *, cache: Any = None) -> Any:
         """Logits of the token that follows each; with a cache, (logits, the cache)."""
-        start = None if cache is None else cache.position[0]
+        start = None if cache is None else position_of(self.layers, cache)
         x = self.dropout(self.positions(self.tokens(tokens), start))
         x, cache = run_layers(self.layers, x, cache)
         logits = self.tokens.attend(self.norm(x))

@@ -87,8 +87,21 @@ class Llama(LanguageModel):
         self.head = None if tied else nn.Dense(vocabulary, use_bias=False, init=small)
 
     def make_cache(self, batch: int, length: int) -> Any:
-        """Room for the keys and values of each layer."""
-        return layer_caches(self.layers, batch, length)
+        """Room for the keys and values of each layer, to hand to a call as `cache=`.
+
+        They are one `nn.KeyValueCache` whose arrays have an axis of layers in front; a tuple with
+        one for each layer where a layer was replaced by one whose cache has another shape.
+
+        Args:
+            batch: number of sequences.
+            length: of the longest sequence, in tokens, those of later calls included.
+
+        Raises:
+            ArgumentError: a number is out of its range, or a layer was replaced by one without
+                `make_cache`.
+            DeferredInitError: the width of the heads is not known yet: call the net once.
+        """
+        return layer_caches("Llama.make_cache", self.layers, batch, length)
 
     def forward(self, tokens: Any, *, cache: Any = None) -> Any:
         """Logits of the token that follows each; with a cache, (logits, the cache)."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from kuai import nn
 from kuai.models.generation import LanguageModel
+from kuai.nn._check import check_count
 
 
 class LSTMLanguageModel(LanguageModel):
@@ -53,8 +54,18 @@ class LSTMLanguageModel(LanguageModel):
         self.lstm = nn.LSTM(width, layers=layers, dropout=dropout)
         self.head = None if tied else nn.Dense(vocabulary)
 
-    def make_cache(self, batch: int, length: int) -> Any:  # noqa: ARG002  # it remembers no tokens
-        """The state of each layer, zeros."""
+    def make_cache(self, batch: int, length: int) -> Any:
+        """The state of each layer, zeros, to hand to a call as `cache=`.
+
+        Args:
+            batch: number of sequences.
+            length: of the longest sequence; a state has room for any.
+
+        Raises:
+            ArgumentError: a number is out of its range.
+        """
+        check_count("LSTMLanguageModel.make_cache", "batch", batch, at_least=0)
+        check_count("LSTMLanguageModel.make_cache", "length", length)
         state = jnp.zeros((self.depth, batch, self.width))
         return state, state
 

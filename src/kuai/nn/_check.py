@@ -63,8 +63,12 @@ def as_ordered(x: Any) -> jax.Array:
     return array
 
 
-def as_integers(x: Any) -> jax.Array:
+def as_integers(x: Any, what: str = "indices") -> jax.Array:
     """`x` as a JAX array, if its elements are integers.
+
+    Args:
+        x: what a caller passed.
+        what: its name in an error.
 
     Raises:
         DtypeError: its dtype is another.
@@ -72,10 +76,18 @@ def as_integers(x: Any) -> jax.Array:
     array = as_array(x)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise DtypeError(
-            f"{here()}: expected integer indices, got {array.dtype} of shape {array.shape}; "
+            f"{here()}: expected integer {what}, got {array.dtype} of shape {array.shape}; "
             "cast them with x.astype('int32')"
         )
     return array
+
+
+def outside(integers: jax.Array, most: int) -> int | None:
+    """One that is below 0 or above `most`; None where all are inside, or only a program knows."""
+    if isinstance(integers, jax.core.Tracer) or integers.size == 0:
+        return None
+    low, high = int(integers.min()), int(integers.max())
+    return low if low < 0 else high if high > most else None
 
 
 def check_axes(x: jax.Array, at_least: int) -> None:

@@ -26,6 +26,7 @@ from kuai.nn.attention_masks import as_bias, as_mask, combined, of_lengths
 from kuai.nn.key_value_cache import (
     KeyValueCache,
     KeyValues,
+    check_cache,
     empty_cache,
     overflown,
     visible,
@@ -67,8 +68,9 @@ class MultiHeadAttention(Block):
 
     Raises:
         ArgumentError: a number is out of its range, `key_heads` does not divide `heads`, or the
-            dtype is not floating; when called, arguments exclude each other, or, eagerly, the cache
-            has no room. Compiled, a cache without room gives NaN.
+            dtype is not floating; when called, arguments exclude each other, the cache is none, or,
+            eagerly, it has no room or a length is below 0 or beyond the keys. Compiled, a cache
+            without room gives NaN, and such a length counts as 0 or as all keys.
         DtypeError: when called, the input or bias is not floating, the mask not boolean, or the
             lengths or positions are not integers.
         ShapeError: when called, an input has no three axes or another width than at first, `heads`
@@ -188,7 +190,8 @@ class MultiHeadAttention(Block):
                 (batch, heads, queries, keys). Keras, Flax and PyTorch's function
                 `scaled_dot_product_attention` mean the same; in PyTorch's modules True hides.
             bias: added to the scores, of a shape that broadcasts likewise; -inf hides a key.
-            key_lengths: integers (batch,): keys at that index and later are hidden.
+            key_lengths: integers (batch,), from 0 to the number of keys: keys at that index and
+                later are hidden.
             positions: for `rotary`; integers (batch, time), (time,), or the first one (); default
                 from 0 on, or from the cache's position.
             cache: a `KeyValueCache`. Keys and values of x are written to it, x attends to all that
@@ -298,6 +301,8 @@ class MultiHeadAttention(Block):
                 f"{here()}: expected {clash} for attention of an input to itself, got a context "
                 "too; leave one of them out"
             )
+        if cache is not None:
+            check_cache(cache)
         if positions is not None and self.rotary is None:
             raise ArgumentError(
                 f"{here()}: expected positions only with rotary=, got some; give the layer "

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from kuai.core.tree import here
-from kuai.errors import DtypeError, ShapeError
-from kuai.nn._check import as_array, as_integers
+from kuai.errors import ArgumentError, DtypeError, ShapeError
+from kuai.nn._check import as_array, as_integers, outside
 
 Shape = tuple[int, int, int, int]  # batch, heads, queries, keys
 
@@ -57,16 +57,23 @@ def of_lengths(lengths: Any, shape: Shape) -> jax.Array | None:
     """The mask (batch, 1, 1, keys) of the keys that come before a length.
 
     Raises:
+        ArgumentError: a length is below 0 or beyond the keys, and known now.
         DtypeError: they are not integers.
         ShapeError: there is not one for each sequence.
     """
     if lengths is None:
         return None
-    array = as_integers(lengths)
+    array = as_integers(lengths, "key_lengths")
     if array.shape != shape[:1]:
         raise ShapeError(
             f"{here()}: expected key_lengths of shape ({shape[0]},), one for each sequence, got "
             f"{array.shape}; give the lengths of the keys only"
+        )
+    wrong = outside(array, shape[3])
+    if wrong is not None:
+        raise ArgumentError(
+            f"{here()}: expected key_lengths from 0 to {shape[3]}, the number of keys, got "
+            f"{wrong}; look at the data, or pad to the longest"
         )
     return (jnp.arange(shape[3], dtype=array.dtype) < array[:, None])[:, None, None]
 

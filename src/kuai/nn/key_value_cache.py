@@ -54,6 +54,50 @@ class KeyValueCache(NamedTuple):
     position: Any
 
 
+def caches_of(where: str, layers: Any, *sizes: Any) -> list[Any]:
+    """An empty cache for each layer.
+
+    Args:
+        where: names the asker in an error.
+        layers: blocks with a `make_cache`.
+        sizes: what it is given.
+
+    Raises:
+        ArgumentError: a layer has none.
+    """
+    for index, layer in enumerate(layers):
+        if not hasattr(layer, "make_cache"):
+            raise ArgumentError(
+                f"{where}: expected layers that have make_cache(batch, length), got "
+                f"{type(layer).__name__} as layer {index}; give it one, or take it out with "
+                f"del layers[{index}]"
+            )
+    return [layer.make_cache(*sizes) for layer in layers]
+
+
+def caches_told(cache: Any) -> str:
+    """What was passed in place of caches, for an error."""
+    if isinstance(cache, KeyValueCache):
+        return "one"
+    if not isinstance(cache, (tuple, list)):
+        return f"{type(cache).__name__}"
+    missing = sum(kept is None for kept in cache)
+    return f"{len(cache)}, {missing} of them None" if missing else str(len(cache))
+
+
+def check_cache(cache: Any) -> None:
+    """Check what was passed as the cache of one attention.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if not isinstance(cache, KeyValueCache):
+        raise ArgumentError(
+            f"{here()}: expected a nn.KeyValueCache, got {type(cache).__name__}; make one with "
+            "make_cache(batch, length)"
+        )
+
+
 def empty_cache(shape: tuple[int, ...], dtype: Any) -> KeyValueCache:
     """A cache of zeros with nothing written."""
     return KeyValueCache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), jnp.int32(0))
@@ -63,14 +107,9 @@ def written(cache: KeyValueCache, key: jax.Array, value: jax.Array) -> KeyValueC
     """The cache with new keys and values behind those it has.
 
     Raises:
-        ArgumentError: it is no cache, or there is no room left, as far as its position is known.
+        ArgumentError: there is no room left, as far as its position is known.
         ShapeError: it was made for another batch or other heads, or is shorter than the input.
     """
-    if not isinstance(cache, KeyValueCache):
-        raise ArgumentError(
-            f"{here()}: expected a nn.KeyValueCache, got {type(cache).__name__}; make one with "
-            "make_cache(batch, length)"
-        )
     _check_fits(cache, key.shape)
     zero = jnp.zeros_like(cache.position)
     start = (zero, cache.position, zero, zero)

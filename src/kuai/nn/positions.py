@@ -23,6 +23,7 @@ from kuai.nn._check import (
     check_width,
     dtype_of,
     floating_name,
+    outside,
 )
 from kuai.nn._dtypes import promoted, widened
 
@@ -36,7 +37,8 @@ def positions_of(positions: Any, batch: int, length: int) -> jax.Array:
     """
     if positions is None:
         return jnp.arange(length)[None]
-    given = as_integers(jnp.asarray(positions) if isinstance(positions, int) else positions)
+    found = jnp.asarray(positions) if isinstance(positions, int) else positions
+    given = as_integers(found, "positions")
     if given.ndim == 0:
         return given + jnp.arange(length, dtype=given.dtype)[None]
     if given.shape not in ((length,), (1, length), (batch, length)):
@@ -121,14 +123,11 @@ class PositionEmbedding(Block):
             )
 
     def _check_range(self, positions: jax.Array) -> None:
-        """Look at the values, where there are any: a tracer has none."""
-        if isinstance(positions, jax.core.Tracer) or positions.size == 0:
-            return
-        low, high = int(positions.min()), int(positions.max())
-        if low < 0 or high >= self.length:
+        wrong = outside(positions, self.length - 1)
+        if wrong is not None:
             raise ArgumentError(
-                f"{here()}: expected positions from 0 to {self.length - 1}, got "
-                f"{low if low < 0 else high}; cut the sequence, or make the table longer"
+                f"{here()}: expected positions from 0 to {self.length - 1}, got {wrong}; cut the "
+                "sequence, or make the table longer"
             )
 
 

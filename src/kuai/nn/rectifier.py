@@ -18,6 +18,13 @@ from kuai.nn._dtypes import widened
 class ReLU(Block):
     """max(x, 0).
 
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
+
     Example:
         >>> nn.ReLU()(jnp.array([-1.0, 2.0]))
         Array([0., 2.], dtype=float32)
@@ -30,6 +37,13 @@ class ReLU(Block):
 
 class ReLU6(Block):
     """min(max(x, 0), 6).
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.ReLU6()(jnp.array([-1.0, 2.0, 9.0]))
@@ -49,6 +63,13 @@ class LeakyReLU(Block):
 
     Args:
         negative_slope: default 0.01, as in PyTorch and Paddle. Keras has 0.3.
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.LeakyReLU(0.5)(jnp.array([-2.0, 2.0]))
@@ -73,6 +94,13 @@ class ELU(Block):
     Args:
         alpha: default 1.
 
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
+
     Example:
         >>> nn.ELU()(jnp.array(2.0)).item()
         2.0
@@ -96,6 +124,13 @@ class CELU(Block):
     Args:
         alpha: default 1.
 
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
+
     Example:
         >>> nn.CELU()(jnp.array(2.0)).item()
         2.0
@@ -116,6 +151,13 @@ class CELU(Block):
 class SELU(Block):
     """1.0507 · x where x > 0, 1.0507 · 1.6733 · (exp(x) - 1) elsewhere: keeps mean 0, variance 1.
 
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
+
     Example:
         >>> nn.SELU()(jnp.array(0.0)).item()
         0.0
@@ -135,6 +177,13 @@ class GELU(Block):
     Args:
         approximate: use the tanh formula, x · (1 + tanh(√(2/π) · (x + 0.044715 x³))) / 2; default
             True, as in JAX. PyTorch, Keras, Gluon and Paddle take the exact one by default.
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.GELU()(jnp.array(0.0)).item()
@@ -166,6 +215,13 @@ def _exact_gelu(x: jax.Array) -> jax.Array:
 class SiLU(Block):
     """x · sigmoid(x), also called swish.
 
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
+
     Example:
         >>> nn.SiLU()(jnp.array(0.0)).item()
         0.0
@@ -181,6 +237,13 @@ class SiLU(Block):
 
 class HardSiLU(Block):
     """x · min(max(x + 3, 0), 6) / 6, also called hard swish.
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.HardSiLU()(jnp.array([-4.0, 0.0, 4.0])).tolist()
@@ -198,6 +261,13 @@ class HardSiLU(Block):
 class Mish(Block):
     """x · tanh(softplus(x)).
 
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
+
     Example:
         >>> nn.Mish()(jnp.array(0.0)).item()
         0.0
@@ -213,6 +283,13 @@ class Mish(Block):
 
 class QuickGELU(Block):
     """x · sigmoid(1.702 x), which is close to GELU: the one of CLIP.
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.QuickGELU()(jnp.array(0.0)).item()

@@ -26,6 +26,12 @@ class LinearScaling:
     Args:
         factor: by how much longer sequences become.
 
+    Shape:
+        Frequencies (pairs,) → the same.
+
+    Raises:
+        ArgumentError: the factor is not positive.
+
     Example:
         >>> nn.Rotary(scaling=nn.LinearScaling(2.0))
         Rotary(scaling=LinearScaling(factor=2.0))
@@ -54,6 +60,9 @@ class Llama3Scaling:
         low: a rotation is slow that turns fewer than so many times in `length`; default 1.
         high: and fast if it turns more often than that; default 4.
         length: of the sequences before; default 8192.
+
+    Shape:
+        Frequencies (pairs,) → the same.
 
     Raises:
         ArgumentError: a number is not positive, or `high` is not above `low`.

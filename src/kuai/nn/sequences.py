@@ -11,7 +11,7 @@ from kuai.core.context import following
 from kuai.core.scan import scan
 from kuai.core.tree import here
 from kuai.errors import ArgumentError, ShapeError
-from kuai.nn._check import as_array, as_integers
+from kuai.nn._check import as_array, as_integers, outside
 from kuai.nn.gated import GatedCell
 
 
@@ -46,20 +46,19 @@ def steps_of(lengths: Any, x: jax.Array) -> jax.Array | None:
     """
     if lengths is None:
         return None
-    lengths = as_integers(lengths)
+    lengths = as_integers(lengths, "lengths")
     time, batch = x.shape[:2]
     if lengths.shape != (batch,):
         raise ShapeError(
             f"{here()}: expected one length for each of {batch} sequences, got shape "
             f"{lengths.shape}; pass an array of shape ({batch},)"
         )
-    if not isinstance(lengths, jax.core.Tracer) and lengths.size:
-        low, high = int(lengths.min()), int(lengths.max())
-        if low < 0 or high > time:
-            raise ArgumentError(
-                f"{here()}: expected lengths from 0 to {time}, the number of steps, got "
-                f"{low if low < 0 else high}; look at the data, or pad to the longest"
-            )
+    wrong = outside(lengths, time)
+    if wrong is not None:
+        raise ArgumentError(
+            f"{here()}: expected lengths from 0 to {time}, the number of steps, got {wrong}; look "
+            "at the data, or pad to the longest"
+        )
     return jnp.arange(time, dtype=lengths.dtype)[:, None] < lengths
 
 

@@ -16,8 +16,12 @@ class HardShrink(Block):
     Args:
         threshold: from 0 up; default 0.5.
 
+    Shape:
+        Any → the same.
+
     Raises:
-        ArgumentError: `threshold` is negative.
+        ArgumentError: `threshold` is negative; when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.HardShrink()(jnp.array([-1.0, 0.25])).tolist()
@@ -39,8 +43,12 @@ class SoftShrink(Block):
     Args:
         threshold: from 0 up; default 0.5.
 
+    Shape:
+        Any → the same.
+
     Raises:
-        ArgumentError: `threshold` is negative.
+        ArgumentError: `threshold` is negative; when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.SoftShrink()(jnp.array([-1.0, 0.25])).tolist()
@@ -59,6 +67,13 @@ class SoftShrink(Block):
 class TanhShrink(Block):
     """x - tanh(x).
 
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
+
     Example:
         >>> nn.TanhShrink()(jnp.array(0.0)).item()
         0.0
@@ -75,6 +90,13 @@ class Threshold(Block):
     Args:
         threshold: above which x stays.
         value: of the rest; default 0, as in Paddle.
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.Threshold(1.0, -3.0)(jnp.array([0.5, 2.0])).tolist()

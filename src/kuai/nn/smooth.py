@@ -17,8 +17,12 @@ class Softplus(Block):
     Args:
         beta: how sharp the bend is; default 1.
 
+    Shape:
+        Any → the same.
+
     Raises:
-        ArgumentError: `beta` is not above 0.
+        ArgumentError: `beta` is not above 0; when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> round(nn.Softplus()(jnp.array(0.0)).item(), 3)
@@ -44,6 +48,13 @@ class Squareplus(Block):
     Args:
         b: how round the bend is; default 4.
 
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
+
     Example:
         >>> nn.Squareplus()(jnp.array(0.0)).item()
         1.0
@@ -63,6 +74,13 @@ class Squareplus(Block):
 
 class SparsePlus(Block):
     """0 where x ≤ -1, x where x ≥ 1, (x + 1)² / 4 between.
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.SparsePlus()(jnp.array([-2.0, 0.0, 2.0])).tolist()

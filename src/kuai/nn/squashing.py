@@ -15,6 +15,13 @@ from kuai.nn._check import as_floating
 class Sigmoid(Block):
     """1 / (1 + exp(-x)).
 
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
+
     Example:
         >>> nn.Sigmoid()(jnp.array(0.0)).item()
         0.5
@@ -27,6 +34,13 @@ class Sigmoid(Block):
 
 class HardSigmoid(Block):
     """min(max(x + 3, 0), 6) / 6, as in PyTorch and Keras 3.
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.HardSigmoid()(jnp.array([-4.0, 0.0, 4.0])).tolist()
@@ -41,6 +55,13 @@ class HardSigmoid(Block):
 class LogSigmoid(Block):
     """log(sigmoid(x)), computed without overflow.
 
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
+
     Example:
         >>> nn.LogSigmoid()(jnp.array(-1000.0)).item()
         -1000.0
@@ -53,6 +74,13 @@ class LogSigmoid(Block):
 
 class Tanh(Block):
     """The hyperbolic tangent.
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.Tanh()(jnp.array(0.0)).item()
@@ -71,8 +99,12 @@ class HardTanh(Block):
         low: default -1.
         high: default 1.
 
+    Shape:
+        Any → the same.
+
     Raises:
-        ArgumentError: `high` is not above `low`.
+        ArgumentError: `high` is not above `low`; when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.HardTanh()(jnp.array([-2.0, 0.5, 2.0])).tolist()
@@ -98,6 +130,13 @@ class HardTanh(Block):
 class SoftSign(Block):
     """x / (1 + |x|).
 
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
+
     Example:
         >>> nn.SoftSign()(jnp.array(1.0)).item()
         0.5
@@ -110,6 +149,13 @@ class SoftSign(Block):
 
 class SparseSigmoid(Block):
     """min(max(x + 1, 0), 2) / 2: the derivative of SparsePlus.
+
+    Shape:
+        Any → the same.
+
+    Raises:
+        ArgumentError: when called, the input is no array.
+        DtypeError: when called, the input is not floating.
 
     Example:
         >>> nn.SparseSigmoid()(jnp.array([-2.0, 0.0, 2.0])).tolist()

@@ -15,7 +15,7 @@ from kuai.core.representation import parts
 from kuai.core.tree import here
 from kuai.errors import ShapeError
 from kuai.nn import ops
-from kuai.nn._check import check_count, check_number
+from kuai.nn._check import as_array, check_count, check_number
 from kuai.nn.cells import GRUCell, LSTMCell, RNNCell
 from kuai.nn.recurrent import batch_first
 from kuai.nn.sequences import over_steps, steps_of, time_first
@@ -83,7 +83,7 @@ class StackedCells(Block):
         return ops.dropout(x, random.bernoulli(1 - self.dropout, x.shape), self.dropout)
 
     def _check_state(self, state: Any) -> None:
-        for array in jax.tree.leaves(state):
+        for array in map(as_array, jax.tree.leaves(state)):
             if jnp.ndim(array) != 3 or jnp.shape(array)[0] != len(self.cells):
                 raise ShapeError(
                     f"{here()}: expected a state of shape ({len(self.cells)}, batch, units), one "

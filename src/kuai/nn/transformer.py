@@ -63,7 +63,8 @@ class TransformerEncoderLayer(_Layer):
         `attention_norm` and `feed_forward_norm`.
 
     Raises:
-        ArgumentError: an argument is none of these, or `dropout` is outside [0, 1).
+        ArgumentError: an argument is none of these, or `dropout` is outside [0, 1); when called, as
+            for `MultiHeadAttention`.
         DtypeError: when called, the input is not floating.
         ShapeError: when called, the input or a mask does not fit.
 
@@ -162,7 +163,8 @@ class TransformerDecoderLayer(_Layer):
         and `feed_forward_norm`.
 
     Raises:
-        ArgumentError: an argument is none of these, or `dropout` is outside [0, 1).
+        ArgumentError: an argument is none of these, or `dropout` is outside [0, 1); when called, as
+            for `MultiHeadAttention`.
         DtypeError: when called, the input is not floating.
         ShapeError: when called, the input, the memory or a mask does not fit.
 

@@ -9,7 +9,7 @@ from kuai.core.lists import BlockList
 from kuai.core.tree import here
 from kuai.errors import ArgumentError
 from kuai.nn._check import check_count
-from kuai.nn.key_value_cache import KeyValueCache, KeyValues
+from kuai.nn.key_value_cache import KeyValueCache, KeyValues, caches_of, caches_told
 from kuai.nn.transformer import given, made
 
 
@@ -29,18 +29,30 @@ class _Stack(Block):
         self.norm = None if norm is None else made(where, norm)
 
     def make_cache(self, batch: int, length: int, dtype: Any = None) -> tuple[KeyValueCache, ...]:
-        """An empty cache for each layer, as `MultiHeadAttention.make_cache` makes it."""
-        return tuple(layer.make_cache(batch, length, dtype) for layer in self.layers)
+        """An empty cache for each layer, to hand to a call as `cache=`.
+
+        Args:
+            batch: number of sequences.
+            length: of the longest sequence, everything that comes in later calls included.
+            dtype: of keys and values; default the parameters'.
+
+        Raises:
+            ArgumentError: a number is out of its range, the dtype is not floating, or a layer makes
+                no cache.
+            DeferredInitError: the width of a layer's heads is not known yet.
+        """
+        where = f"{type(self).__name__}.make_cache"
+        return tuple(caches_of(where, self.layers, batch, length, dtype))
 
     def _caches(self, cache: Any) -> tuple[Any, ...]:
         count = len(self.layers)
         if cache is None:
             return (None,) * count
-        if isinstance(cache, KeyValueCache) or len(cache) != count:
-            got = "one" if isinstance(cache, KeyValueCache) else len(cache)
+        one = isinstance(cache, KeyValueCache) or not isinstance(cache, (tuple, list))
+        if one or len(cache) != count or any(kept is None for kept in cache):
             raise ArgumentError(
-                f"{here()}: expected a cache for each of {count} layers, got {got}; make them with "
-                "make_cache(batch, length)"
+                f"{here()}: expected a cache for each of {count} layers, got {caches_told(cache)}; "
+                "make them with make_cache(batch, length)"
             )
         return tuple(cache)
 
@@ -67,7 +79,9 @@ class TransformerEncoder(_Stack):
 
     Raises:
         ArgumentError: an argument is none of these; when called, there is not a cache for each
-            layer.
+            layer, or a layer raises it.
+        DtypeError: when called, the input is not floating.
+        ShapeError: when called, the input or a mask does not fit.
 
     Example:
         >>> net = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 32), 2)
@@ -125,7 +139,9 @@ class TransformerDecoder(_Stack):
 
     Raises:
         ArgumentError: an argument is none of these; when called, there are not a cache and a
-            projected memory for each layer.
+            projected memory for each layer, or a layer raises it.
+        DtypeError: when called, the input is not floating.
+        ShapeError: when called, the input, the memory or a mask does not fit.
 
     Example:
         >>> net = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 32), 2)
