@@ -116,10 +116,11 @@ def become_gradients(net: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     X = nd.array(shared.channels_first(x))
     X.attach_grad()
     # MXNet differentiates a recurrent layer in train mode only; BatchNorm needs the other.
-    with autograd.record(train_mode=isinstance(net, Recurrent)):
+    train_mode = isinstance(net, Recurrent)
+    with autograd.record(train_mode=train_mode):
         y = net(X)
         loss = (y * nd.array(shared.factors(y.shape))).sum()
-    loss.backward()
+    loss.backward(train_mode=train_mode)
     for parameter in net.collect_params().values():
         if parameter.grad_req != "null":
             parameter.set_data(parameter.grad())

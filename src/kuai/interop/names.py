@@ -75,11 +75,21 @@ def spellings(weights: Weights, system: str, mapping: Any) -> list[dict[str, Nam
 
 def _spelled(weights: Weights, system: str) -> list[Callable[[str], str]]:
     if system == "gluon":
-        return [lambda own: own if "." in own else _VARIABLE.sub(r".\1", own)]
+        return _spelled_by_gluon(list(weights))
     if system != "keras":
         return [lambda own: own]
     paths = weights.metadata.get("paths") or {}
     return [lambda own: _joined(paths.get(own, own)), _joined]
+
+
+def _spelled_by_gluon(names: list[str]) -> list[Callable[[str], str]]:
+    """`dense0_weight` is a weight of dense0, but `rand_weight` may be what an attribute is called.
+
+    Files of save_parameters have attributes, with a "." in the names of all but the outermost.
+    """
+    if any("." in name for name in names):
+        return [lambda own: own]
+    return [lambda own: _VARIABLE.sub(r".\1", own), lambda own: own]
 
 
 def _joined(own: str) -> str:

@@ -73,24 +73,29 @@ class _Listing:
         self.system, self.again = system, again
         self.seen: set[int] = set()
         self.above: list[Block] = []
+        self.taken: list[int] = []  # holders that belong to a layer above
 
     def below(self, block: Block, path: str, name: str) -> Iterator[Unit]:
         """The layers from a block on downwards."""
         if any(block is outer for outer in self.above) or not self._is_new(block):
             return
+        outer = len(self.taken)
         self.above.append(block)
-        taken: set[str] = set()
         for unit in _of_schema(block, path, name, self.system):
-            taken |= unit.holders.keys()
-            new = [holder for holder in unit.holders.values() if self._is_new(holder)]
+            new = [holder for holder in unit.holders.values() if self._is_free(holder)]
+            self.taken += map(id, unit.holders.values())
             if new:
                 yield unit
         for member, theirs, item in _members(block, self.system, is_root=not path):
             if not isinstance(item, Holder):
                 yield from self.below(item, join(path, member), join(name, theirs))
-            elif member not in taken and _is_saved(item) and self._is_new(item):
+            elif _is_saved(item) and self._is_free(item):
                 yield Unit(path, name, block, {member: item}, [[same(member, member)]], True)
         self.above.pop()
+        del self.taken[outer:]
+
+    def _is_free(self, holder: Holder) -> bool:
+        return id(holder) not in self.taken and self._is_new(holder)
 
     def _is_new(self, item: Block | Holder) -> bool:
         is_new = self.again or id(item) not in self.seen
