@@ -37,7 +37,9 @@ class MySequential(nn.Block):
 class FixedHiddenMLP(nn.Block):
     def __init__(self) -> None:
         super().__init__()
-        self.rand_weight = self.params.get_constant("rand_weight", nd.random.uniform(shape=(20, 20)))
+        self.rand_weight = self.params.get_constant(
+            "rand_weight", nd.random.uniform(shape=(20, 20))
+        )
         self.dense = nn.Dense(20)
 
     def forward(self, X: Any) -> Any:

@@ -36,13 +36,18 @@ class MySequential(keras.Model):
         return X
 
 
-class _FixedHidden:
-    """What a model and a layer of a model have in common."""
-
+class FixedHiddenMLP(keras.Model):
     def __init__(self) -> None:
         super().__init__()
-        self.rand_weight = self.add_weight(shape=(20, 20), trainable=False)  # type: ignore[attr-defined]
+        self.rand_weight = self.add_weight(shape=(20, 20), trainable=False)
         self.dense = layers.Dense(20)
+
+    def build(self, shape: Any) -> None:
+        self.dense.build(shape)
+
+    def compute_output_spec(self, X: Any) -> Any:
+        """A `Sequential` asks for shapes before there are values to loop over."""
+        return keras.KerasTensor((), X.dtype)
 
     def call(self, X: Any) -> Any:
         X = self.dense(X)
@@ -53,21 +58,7 @@ class _FixedHidden:
         return ops.sum(X)
 
 
-class FixedHiddenModel(_FixedHidden, keras.Model):
-    pass
-
-
-class FixedHiddenMLP(_FixedHidden, layers.Layer):
-    """A `Sequential` asks its layers for shapes before there are values to loop over."""
-
-    def build(self, shape: Any) -> None:
-        self.dense.build(shape)
-
-    def compute_output_spec(self, X: Any) -> Any:
-        return keras.KerasTensor((), X.dtype)
-
-
-class NestMLP(layers.Layer):
+class NestMLP(keras.Model):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.net = keras.Sequential(
@@ -125,7 +116,7 @@ def nets(width: int) -> dict[str, Any]:
         "net": keras.Sequential([keras.Input((FEATURES,)), *dense()]),
         "mlp": MLP(width),
         "my_sequential": MySequential(*dense()),
-        "fixed_hidden": FixedHiddenModel(),
+        "fixed_hidden": FixedHiddenMLP(),
         "chimera": keras.Sequential([NestMLP(width), layers.Dense(20), FixedHiddenMLP()]),
         "convolution": keras.Sequential(
             [

@@ -26,14 +26,14 @@ class MLP(nn.Module):
 
 
 class MySequential(nn.Module):
-    def __init__(self, *modules: nn.Module) -> None:
+    def __init__(self, *modules: Any) -> None:
         super().__init__()
         for index, module in enumerate(modules):
             self._modules[str(index)] = module
 
     def forward(self, X: Any) -> Any:
-        for module in self._modules.values():
-            X = module(X)  # type: ignore[misc]
+        for module in self.children():
+            X = module(X)
         return X
 
 
@@ -65,7 +65,7 @@ class NestMLP(nn.Module):
 
 
 class Recurrent(nn.Module):
-    def __init__(self, rnn: nn.Module, width: int) -> None:
+    def __init__(self, rnn: Any, width: int) -> None:
         super().__init__()
         self.rnn = rnn
         self.head = nn.Linear(width, 2)
@@ -98,31 +98,31 @@ def nets(width: int) -> dict[str, nn.Module]:
     return {name: net.eval() for name, net in found.items()}
 
 
-def fill(net: nn.Module, _: np.ndarray, numbers: shared.Numbers) -> None:
+def fill(net: Any, _: np.ndarray, numbers: shared.Numbers) -> None:
     for name, tensor in net.state_dict().items():
         if tensor.is_floating_point():
             tensor.copy_(torch.tensor(numbers.of(name, tensor.shape)))
 
 
-def output(net: nn.Module, x: np.ndarray) -> np.ndarray:
+def output(net: Any, x: np.ndarray) -> np.ndarray:
     return net(torch.tensor(shared.channels_first(x))).detach().numpy()
 
 
-def become_gradients(net: nn.Module, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def become_gradients(net: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The output and the gradient of the input; each parameter becomes its gradient."""
-    X = torch.tensor(shared.channels_first(x), requires_grad=True)
+    X: Any = torch.tensor(shared.channels_first(x), requires_grad=True)
     y = net(X)
     (y * torch.tensor(shared.factors(y.shape))).sum().backward()
     for parameter in net.parameters():
         parameter.data = parameter.grad
-    return y.detach().numpy(), shared.channels_last(X.grad.numpy())  # type: ignore[union-attr]
+    return y.detach().numpy(), shared.channels_last(X.grad.numpy())
 
 
-def save(net: nn.Module, path: str) -> None:
+def save(net: Any, path: str) -> None:
     torch.save(net.state_dict(), path)
 
 
-def load(net: nn.Module, path: str, _: np.ndarray) -> None:
+def load(net: Any, path: str, _: np.ndarray) -> None:
     net.load_state_dict(torch.load(path, weights_only=True), strict=True)
 
 

@@ -3,7 +3,8 @@
 A `Sequential` counts its layers by class: `layers/dense`, `layers/dense_1`. A layer's members have
 the names of their attributes, those in lists and dicts again by class. A model of one's own is read
 in the order of letters, and its property `layers` is met on the way: what comes after it by letter
-stands there, counted by class among all members.
+stands there, counted by class among all members. Whether a block inside the net is a `Layer` there
+or a `Model`, the net does not tell: `save` takes it for a `Layer`, and `load` tries both.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def root(block: Any) -> str:
     return f"layers.{_kind(block)}" if schema_of(block) is not None else ""
 
 
-def placed_members(block: Any, *, is_root: bool) -> Iterator[tuple[str, str, Any]]:
+def placed_members(block: Any, *, is_model: bool) -> Iterator[tuple[str, str, Any]]:
     """(path, place, member) of what stands on a block."""
     found = list(members(block))
     if isinstance(block, Sequential):
@@ -49,10 +50,10 @@ def placed_members(block: Any, *, is_root: bool) -> Iterator[tuple[str, str, Any
     elif isinstance(block, (BlockList, BlockDict)):
         yield from _counted("", found, Counter())
     else:
-        yield from _attributes(found, is_root=is_root)
+        yield from _attributes(found, is_model=is_model)
 
 
-def _attributes(found: list[Any], *, is_root: bool) -> Iterator[tuple[str, str, Any]]:
+def _attributes(found: list[Any], *, is_model: bool) -> Iterator[tuple[str, str, Any]]:
     among_all: Counter[str] = Counter()
     inside: dict[str, Counter[str]] = {}
     for path, item in found:
@@ -61,7 +62,7 @@ def _attributes(found: list[Any], *, is_root: bool) -> Iterator[tuple[str, str, 
             yield path, path, item
             continue
         [(_, listed, _)] = _counted("layers", [(path, item)], among_all)
-        if is_root and attribute > "layers":
+        if is_model and attribute > "layers":
             yield path, listed, item
         elif below or _count(item) > 1:
             counts = inside.setdefault(attribute, Counter())
