@@ -114,9 +114,11 @@ def _found(net: Block, weights: Weights, system: str, request: Request) -> Place
         )
     spelled = spellings(weights, system, request.mapping)
     name = type(net).__name__
-    for layers in _listings(net, system, once):
-        with contextlib.suppress(CheckpointError):
-            return placed(layers, spelled, weights, name, strict=True)
+    listings = list(_listings(net, system, once))
+    for is_named in (True, False):  # names say more than an order
+        for layers in listings:
+            with contextlib.suppress(CheckpointError):
+                return placed(layers, spelled, weights, name, strict=True, is_named=is_named)
     return placed(once, spelled, weights, name, strict=request.strict)
 
 

@@ -49,9 +49,7 @@ class Unit:
         return f"{self.path} ({kind})" if self.path else kind
 
 
-def units(
-    net: Block, system: str, *, again: bool = False, models: bool = False
-) -> list[Unit]:
+def units(net: Block, system: str, *, again: bool = False, models: bool = False) -> list[Unit]:
     """The layers of a net that have arrays to save.
 
     Args:
