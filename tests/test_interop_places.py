@@ -1,4 +1,4 @@
-"""What layers are called in other systems, where a net alone shows it: no file of a system needed."""
+"""What layers are called in other systems, shown by nets and small files, with no system needed."""
 
 from __future__ import annotations
 
