@@ -38,7 +38,7 @@ docs: $(READY)/docs ## the pages, in docs/_build
 	rm -rf docs/api/generated # a page of a name that is gone would stay
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
-peers: $(READY)/peers ## torch, transformers, IPython, treescope: some tests need them; without them they skip
+peers: $(READY)/peers ## torch, Keras, Paddle, transformers, IPython, treescope: some tests need them, or skip
 
 clean: ## remove what the targets wrote; .venv stays
 	rm -rf build dist docs/_build docs/api/generated runs

@@ -14,11 +14,13 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 _MODULES = {"torch": "torch", "keras": "keras", "paddle": "paddle", "gluon": "mxnet"}
 _TIMEOUT_S = 300
+_ROOT = Path(__file__).parents[1]
 
 
 def python_of(system: str) -> str:
@@ -42,10 +44,34 @@ def run(system: str, script: str, *arguments: object) -> str:
     Raises:
         AssertionError: it failed; the message is all that it printed.
     """
-    command = [python_of(system), "-c", textwrap.dedent(script), *map(str, arguments)]
+    return _run(system, "-c", textwrap.dedent(script), *arguments)
+
+
+def run_module(system: str, module: str, *arguments: object) -> str:
+    """Run a module of this repository as `run` runs a script.
+
+    Args:
+        system: as for `python_of`.
+        module: such as "tests.real_nets.torch_nets".
+        arguments: as for `run`.
+
+    Raises:
+        AssertionError: as for `run`.
+    """
+    return _run(system, "-m", module, *arguments)
+
+
+def _run(system: str, *arguments: object) -> str:
+    command = [python_of(system), *map(str, arguments)]
     environment = {"KERAS_BACKEND": "jax", **os.environ}
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S, env=environment
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMEOUT_S,
+        env=environment,
+        cwd=_ROOT,
     )
     assert done.returncode == 0, f"{system} failed:\n{done.stdout}\n{done.stderr}"
     return done.stdout

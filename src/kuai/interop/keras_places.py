@@ -3,7 +3,8 @@
 A `Sequential` counts its layers by class: `layers/dense`, `layers/dense_1`. A layer's members have
 the names of their attributes, those in lists and dicts again by class. A model of one's own is read
 in the order of letters, and its property `layers` is met on the way: what comes after it by letter
-stands there, counted by class among all members.
+stands there, counted by class among all members. Whether a block inside the net is a `Layer` there
+or a `Model`, the net does not tell: `save` takes it for a `Layer`, and `load` tries both.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def root(block: Any) -> str:
     return f"layers.{_kind(block)}" if schema_of(block) is not None else ""
 
 
-def placed_members(block: Any, *, is_root: bool) -> Iterator[tuple[str, str, Any]]:
+def placed_members(block: Any, *, is_model: bool) -> Iterator[tuple[str, str, Any]]:
     """(path, place, member) of what stands on a block, in the order in which Keras writes it."""
     found = list(members(block))
     if isinstance(block, Sequential):
@@ -53,16 +54,16 @@ def placed_members(block: Any, *, is_root: bool) -> Iterator[tuple[str, str, Any
         own = [(path, path, item) for path, item in found if isinstance(item, Holder)]
         yield from sorted(own, key=lambda held: not isinstance(held[2], Parameter))
         layers = [member for member in found if not isinstance(member[1], Holder)]
-        yield from _attributes(layers, is_root=is_root)
+        yield from _attributes(layers, is_model=is_model)
 
 
-def _attributes(found: list[Any], *, is_root: bool) -> Iterator[tuple[str, str, Any]]:
+def _attributes(found: list[Any], *, is_model: bool) -> Iterator[tuple[str, str, Any]]:
     """The layers on a block by attribute, but those that a model lists by class before."""
     among_all: Counter[str] = Counter()
     placed, listed = [], []
     for attribute, items in _by_attribute(found):
         in_layers = list(_counted("layers", items, among_all))
-        if is_root and _by_letter(attribute) >= "layers":
+        if is_model and _by_letter(attribute) >= "layers":
             listed += in_layers
         elif len(items) == 1 and items[0][0] == attribute and _count(items[0][1]) == 1:
             placed.append((attribute, [(attribute, attribute, items[0][1])]))

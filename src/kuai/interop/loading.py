@@ -24,7 +24,7 @@ from kuai.interop.placing import Placed, placed
 from kuai.interop.reading import read
 from kuai.interop.schemas import SYSTEMS
 from kuai.interop.table import Move, Moves
-from kuai.interop.units import units
+from kuai.interop.units import Unit, units
 from kuai.interop.weights import Weights
 
 _KNOWN = (*SYSTEMS, "kuai")
@@ -104,8 +104,8 @@ def _system(weights: Weights, told: str | None) -> str:
 
 
 def _found(net: Block, weights: Weights, system: str, request: Request) -> Placed:
-    """The layers' places: of a shared layer all of them, or the one where the file has it once."""
-    once, every = units(net, system), units(net, system, again=True)
+    """The layers' places, by the listing of the net that explains the file."""
+    once = units(net, system)
     unknown = [str(unit) for unit in once if not unit.alternatives]
     if unknown:
         raise CheckpointError(
@@ -114,10 +114,23 @@ def _found(net: Block, weights: Weights, system: str, request: Request) -> Place
         )
     spelled = spellings(weights, system, request.mapping)
     name = type(net).__name__
-    if len(every) > len(once):
-        with contextlib.suppress(CheckpointError):
-            return placed(every, spelled, weights, name, strict=True)
+    listings = list(_listings(net, system, once))
+    for is_named in (True, False):  # names say more than an order
+        for layers in listings:
+            with contextlib.suppress(CheckpointError):
+                return placed(layers, spelled, weights, name, strict=True, is_named=is_named)
     return placed(once, spelled, weights, name, strict=request.strict)
+
+
+def _listings(net: Block, system: str, once: list[Unit]) -> Iterator[list[Unit]]:
+    """A net's layers: a shared one at all of its places, or once; in Keras's models, or layers."""
+    every = units(net, system, again=True)
+    if len(every) > len(once):
+        yield every
+    yield once
+    models = units(net, system, models=True)
+    if [unit.name for unit in models] != [unit.name for unit in once]:
+        yield models
 
 
 def _orders(net: Block, found: Placed, system: str, sample: Any) -> dict[str, np.ndarray]:

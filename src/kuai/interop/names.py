@@ -103,7 +103,7 @@ def spellings(weights: Weights, system: str, mapping: Any) -> list[Names]:
 
 def _spelled(weights: Weights, system: str) -> list[Callable[[str], str]]:
     if system == "gluon":
-        return [lambda own: own if "." in own else _VARIABLE.sub(r".\1", own)]
+        return _spelled_by_gluon(list(weights))
     if system == "paddle":
         return [lambda own: own, _of_program]
     if system != "keras":
@@ -116,6 +116,16 @@ def _of_program(own: str) -> str:
     """Paddle's static programs count a layer's arrays: those of a BatchNorm are four."""
     start, _, end = own.rpartition(".")
     return f"{start}.{_IN_PROGRAMS[end]}" if end in _IN_PROGRAMS else own
+
+
+def _spelled_by_gluon(names: list[str]) -> list[Callable[[str], str]]:
+    """`dense0_weight` is a weight of dense0, but `rand_weight` may be what an attribute is called.
+
+    Files of save_parameters have attributes, with a "." in the names of all but the outermost.
+    """
+    if any("." in name for name in names):
+        return [lambda own: own]
+    return [lambda own: _VARIABLE.sub(r".\1", own), lambda own: own]
 
 
 def _joined(own: str) -> str:

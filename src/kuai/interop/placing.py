@@ -35,7 +35,13 @@ class Placed:
 
 
 def placed(
-    layers: list[Unit], spelled: list[Names], weights: Weights, net: str, *, strict: bool
+    layers: list[Unit],
+    spelled: list[Names],
+    weights: Weights,
+    net: str,
+    *,
+    strict: bool,
+    is_named: bool = False,
 ) -> Placed:
     """The place of every layer; unless `strict`, of those that have their names in the file.
 
@@ -45,12 +51,15 @@ def placed(
         weights: the file.
         net: the net's class, for messages.
         strict: whether all layers and all arrays must find each other.
+        is_named: whether names alone may tell; default False.
 
     Raises:
         CheckpointError: nothing explains the whole file, or the names speak against what does.
     """
     ways: list[Way] = [matching.by_name, matching.alone]
-    if not _is_sorted(weights):
+    if is_named:
+        ways = [matching.by_name]
+    elif not _is_sorted(weights):
         ways.insert(1, matching.by_order)
     for names in _with_and_without_ties(spelled, weights):
         told, rest, free = _told(layers, names, weights, net)

@@ -49,7 +49,7 @@ class Unit:
         return f"{self.path} ({kind})" if self.path else kind
 
 
-def units(net: Block, system: str, *, again: bool = False) -> list[Unit]:
+def units(net: Block, system: str, *, again: bool = False, models: bool = False) -> list[Unit]:
     """The layers of a net that have arrays to save.
 
     Args:
@@ -57,9 +57,11 @@ def units(net: Block, system: str, *, again: bool = False) -> list[Unit]:
         system: whose names and layouts are wanted.
         again: whether a layer that stands in several places, or shares all its arrays with another,
             is listed at each of them, as the state of PyTorch is; default once.
+        models: whether blocks of the user's inside the net are each a `Model` of Keras; default a
+            `Layer`. The net itself is a model.
     """
     name = keras_places.root(net) if system == "keras" else ""
-    return list(_Listing(system, again).below(net, "", name))
+    return list(_Listing(system, again, models).below(net, "", name))
 
 
 class _Listing:
@@ -68,10 +70,11 @@ class _Listing:
     Args:
         system: as for `units`.
         again: as for `units`.
+        models: as for `units`.
     """
 
-    def __init__(self, system: str, again: bool) -> None:
-        self.system, self.again = system, again
+    def __init__(self, system: str, again: bool, models: bool) -> None:
+        self.system, self.again, self.models = system, again, models
         self.seen: set[int] = set()
         self.above: list[Block] = []
 
@@ -87,7 +90,7 @@ class _Listing:
             if not mine <= taken and self._are_new(mine):
                 yield unit
             taken |= mine
-        found = list(_members(block, self.system, is_root=not path))
+        found = list(_members(block, self.system, is_model=self.models or not path))
         own = {
             member: item
             for member, _, item in found
@@ -152,10 +155,10 @@ def _holders(block: Block) -> Iterator[tuple[str, Holder]]:
             yield path, holder
 
 
-def _members(block: Block, system: str, *, is_root: bool) -> Iterator[tuple[str, str, Any]]:
+def _members(block: Block, system: str, *, is_model: bool) -> Iterator[tuple[str, str, Any]]:
     """(path, their name, block or holder) of what stands on a block, in their order."""
     if system == "keras":
-        yield from keras_places.placed_members(block, is_root=is_root)
+        yield from keras_places.placed_members(block, is_model=is_model)
         return
     renamed = MEMBERS.get((type(block), system))
     if renamed is not None:
