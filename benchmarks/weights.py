@@ -19,7 +19,7 @@ import torch
 from benchmarks.report import Comparison
 from benchmarks.timing import Work, interleaved
 from kuai import interop
-from kuai.interop.writing_gluon import write_gluon
+from kuai.interop.writers.gluon import write_gluon
 
 ARRAYS = 20  # of 25 MiB each
 

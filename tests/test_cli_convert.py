@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kuai import interop
-from kuai.interop.writing_pytorch import write_pytorch
+from kuai.interop.writers.pytorch import write_pytorch
 from tests.cli_helpers import caller, quiet_environment
 from tests.fuzz.seeds import GOLDENS
 

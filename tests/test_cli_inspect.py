@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kuai.interop.source import Span
+from kuai.interop.readers.source import Span
 from tests.cli_helpers import caller, quiet_environment
 from tests.fuzz.seeds import GOLDENS, plain_safetensors
 

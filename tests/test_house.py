@@ -55,7 +55,7 @@ def test_import_contract_is_kept():
         ("losses/upward", "kuai.core"),
         ("metrics/sideways", "kuai.core"),
         ("callbacks", "kuai.train.history"),
-        ("interop/recognise", "kuai.nn"),
+        ("interop/readers/recognise", "kuai.nn"),
         ("interop/sideways", "kuai.show"),
         ("train/sideways", "kuai.nn"),
         ("show/sideways", "kuai.train"),

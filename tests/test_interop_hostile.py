@@ -47,7 +47,7 @@ def test_a_hostile_file_is_refused_in_words(paths, group, name):
 ORACLE = r"""
 import json, os, resource, sys, time
 from kuai import interop
-import kuai.interop.recognise  # which `read` imports when it is first called
+import kuai.interop.readers.recognise  # which `read` imports when it is first called
 from kuai.errors import FileFormatError
 
 events, watching = [], False

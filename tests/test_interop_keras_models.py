@@ -15,7 +15,7 @@ import pytest
 import kuai
 from kuai import nn
 from kuai.errors import ArgumentError, CheckpointError
-from kuai.interop.keras_config import config_of
+from kuai.interop.nets.keras_config import config_of
 from tests.real_systems import run
 
 VECTORS = (3, 6)

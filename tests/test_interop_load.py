@@ -10,9 +10,9 @@ import safetensors.numpy
 import kuai
 from kuai import Block, nn
 from kuai.errors import ArgumentError, CheckpointError
-from kuai.interop.writing_gluon import write_gluon
-from kuai.interop.writing_keras import write_keras_weights
-from kuai.interop.writing_pytorch import write_pytorch
+from kuai.interop.writers.gluon import write_gluon
+from kuai.interop.writers.keras import write_keras_weights
+from kuai.interop.writers.pytorch import write_pytorch
 from tests.fuzz.seeds import GOLDENS
 
 NORMAL = np.random.default_rng(0).standard_normal

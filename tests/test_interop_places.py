@@ -8,8 +8,8 @@ import pytest
 
 import kuai
 from kuai import interop, nn
-from kuai.interop.writing_gluon import write_gluon
-from kuai.interop.writing_keras import write_keras_weights
+from kuai.interop.writers.gluon import write_gluon
+from kuai.interop.writers.keras import write_keras_weights
 
 SEQUENCE = jnp.ones((2, 3, 4))
 

@@ -15,7 +15,8 @@ import kuai
 from kuai import interop, nn
 from kuai.errors import ArgumentError, NoArrayNamedError, UnsupportedFileError
 from kuai.files import write_arrays
-from kuai.interop.keras_names import recovered
+from kuai.interop.readers.keras_names import recovered
+from kuai.interop.readers.source import Span
 from tests.fuzz.seeds import ARRAYS, GOLDENS, legacy_params
 from tests.hostile_weights import RECONSTRUCT, dtype, numbers, word
 
@@ -448,10 +449,8 @@ def test_numpy_archives(tmp_path, save):
 def test_arrays_are_read_only_and_read_when_asked_for(monkeypatch):
     path = GOLDENS / "torch" / "transformer.pt"
     reads = []
-    real = interop.weights.Span.elements
-    monkeypatch.setattr(
-        interop.weights.Span, "elements", lambda s, d: reads.append(s.length) or real(s, d)
-    )
+    real = Span.elements
+    monkeypatch.setattr(Span, "elements", lambda s, d: reads.append(s.length) or real(s, d))
     weights = interop.read(path)
     name = "layer.self_attn.in_proj_weight"
     assert (weights.shapes[name], str(weights.dtypes[name])) == ((24, 8), "float32")

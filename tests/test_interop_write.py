@@ -17,12 +17,12 @@ import pytest
 
 from kuai import interop
 from kuai.errors import ArgumentError, DtypeError, FileAccessError, MissingExtraError
-from kuai.interop import writing_zips
-from kuai.interop.pytorch_values import DTYPES
-from kuai.interop.writing_gluon import write_gluon
-from kuai.interop.writing_keras import write_keras_archive, write_keras_weights
-from kuai.interop.writing_paddle import write_paddle
-from kuai.interop.writing_pytorch import write_pytorch
+from kuai.interop.readers.pytorch_values import DTYPES
+from kuai.interop.writers import zips as writing_zips
+from kuai.interop.writers.gluon import write_gluon
+from kuai.interop.writers.keras import write_keras_archive, write_keras_weights
+from kuai.interop.writers.paddle import write_paddle
+from kuai.interop.writers.pytorch import write_pytorch
 from tests.real_systems import run
 
 WHOLE = ("bool", "uint8", "int8", "int32", "int64")
@@ -420,7 +420,8 @@ FULL = """
     import resource, signal, sys
     import numpy as np
     from kuai.errors import FileAccessError
-    from kuai.interop import writing_keras, writing_paddle, writing_gluon, writing_pytorch
+    from kuai.interop.writers import keras as writing_keras, paddle as writing_paddle
+    from kuai.interop.writers import gluon as writing_gluon, pytorch as writing_pytorch
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))

@@ -11,20 +11,20 @@ from __future__ import annotations
 from typing import Any
 
 from kuai.core.extensions import registered
-from kuai.interop.reading import read as read
-from kuai.interop.table import Move as Move
-from kuai.interop.table import Moves as Moves
-from kuai.interop.weights import Weights as Weights
+from kuai.interop.nets.table import Move as Move
+from kuai.interop.nets.table import Moves as Moves
+from kuai.interop.readers.reading import read as read
+from kuai.interop.readers.weights import Weights as Weights
 
 
 def _load(block: Any, path: Any, **options: Any) -> Any:
-    from kuai.interop.loading import Request, load
+    from kuai.interop.nets.loading import Request, load
 
     return load(block, path, Request(**options))
 
 
 def _save(block: Any, path: Any, **options: Any) -> None:
-    from kuai.interop.saving import save
+    from kuai.interop.nets.saving import save
 
     save(block, path, **options)
 

@@ -1,0 +1,1 @@
+"""Which array of another system is which of a net, and how each side lays it out."""

@@ -1,0 +1,187 @@
+"""Another system's weights into a net.
+
+What the file calls a layer is found by `placing`, what it holds is turned by the layer's schema,
+and nothing of the net changes before all of it fits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kuai.core import weights as own_weights
+from kuai.core.block import Block
+from kuai.core.tree import join
+from kuai.errors import ArgumentError, CheckpointError
+from kuai.interop.nets import flattening
+from kuai.interop.nets.matching import Fit, shapes_read
+from kuai.interop.nets.names import spellings
+from kuai.interop.nets.placing import Placed, placed
+from kuai.interop.nets.schemas import SYSTEMS
+from kuai.interop.nets.table import Move, Moves
+from kuai.interop.nets.units import Unit, units
+from kuai.interop.readers.reading import read
+from kuai.interop.readers.weights import Weights
+
+_KNOWN = (*SYSTEMS, "kuai")
+
+
+@dataclass
+class Request:
+    """What `Block.load` was asked for, as it documents."""
+
+    strict: bool = True
+    select: Any = None
+    system: str | None = None
+    mapping: Any = None
+    sample: Any = None
+    dry_run: bool = False
+    key: str | None = None
+
+
+def load(net: Block, path: Any, request: Request) -> Moves | None:
+    """Load a file of any system; where a dry run was asked for, tell what would go where."""
+    weights = read(path, key=request.key)
+    system = _system(weights, request.system)
+    if system == "kuai":
+        return _load_own(net, weights, request)
+    found = _found(net, weights, system, request)
+    orders = _orders(net, found, system, request.sample)
+    if request.dry_run:
+        return _told(net, weights, found, orders)
+    arrays = dict(_arrays(weights, found, orders))
+    missing = {p for unit in found.missing for p in unit.holders}
+    strict = request.strict or not missing
+    source = weights.path
+    own_weights.assign(net, arrays, {}, strict=strict, source=source, select=request.select)
+    return None
+
+
+def _load_own(net: Block, weights: Weights, request: Request) -> Moves | None:
+    """Arrays under the net's own names, in its own layouts."""
+    arrays = {n: weights[n] for n in weights if n not in weights.aliases}
+    if request.mapping is not None:
+        raise ArgumentError(
+            f"load: {weights.path} has kuai's own names and layouts; mapping= is for files of "
+            "other systems"
+        )
+    if not request.dry_run:
+        own_weights.assign(
+            net, arrays, weights.aliases, strict=request.strict, source=weights.path,
+            select=request.select,
+        )  # fmt: skip
+        return None
+    rows = [Move((n,), (a.shape,), (n,), (a.shape,), "") for n, a in arrays.items()]
+    return Moves(weights.path, "kuai", type(net).__name__, rows)
+
+
+def _system(weights: Weights, told: str | None) -> str:
+    """Whose names and layouts the file has.
+
+    Raises:
+        ArgumentError: the file does not say and the user did not, or they say different things.
+    """
+    wrote = {"tensorflow": "keras"}.get(weights.system, weights.system)
+    if told is not None and told not in _KNOWN:
+        raise ArgumentError(f"load: expected system to be one of {', '.join(_KNOWN)}, got {told!r}")
+    if wrote not in _KNOWN:
+        if told is None:
+            raise ArgumentError(
+                f"load: {weights.path} ({weights.format}) does not say which system's layers it "
+                f"holds, and layouts differ; give system= as one of {', '.join(_KNOWN)}"
+            )
+        return told
+    if told is not None and told != wrote:
+        raise ArgumentError(
+            f"load: expected a file of {told}, got one of {weights.system}: {weights.path} "
+            f"({weights.format}); leave out system="
+        )
+    return wrote
+
+
+def _found(net: Block, weights: Weights, system: str, request: Request) -> Placed:
+    """The layers' places, by the listing of the net that explains the file."""
+    once = units(net, system)
+    unknown = [str(unit) for unit in once if not unit.alternatives]
+    if unknown:
+        raise CheckpointError(
+            f"{system} has no layer like {', '.join(unknown)}; nothing was changed. Read the file "
+            "with kuai.interop.read, and give such a layer its arrays by hand"
+        )
+    spelled = spellings(weights, system, request.mapping)
+    name = type(net).__name__
+    listings = list(_listings(net, system, once))
+    for is_named in (True, False):  # names say more than an order
+        for layers in listings:
+            with contextlib.suppress(CheckpointError):
+                return placed(layers, spelled, weights, name, strict=True, is_named=is_named)
+    return placed(once, spelled, weights, name, strict=request.strict)
+
+
+def _listings(net: Block, system: str, once: list[Unit]) -> Iterator[list[Unit]]:
+    """A net's layers: a shared one at all of its places, or once; in Keras's models, or layers."""
+    every = units(net, system, again=True)
+    if len(every) > len(once):
+        yield every
+    yield once
+    models = units(net, system, models=True)
+    if [unit.name for unit in models] != [unit.name for unit in once]:
+        yield models
+
+
+def _orders(net: Block, found: Placed, system: str, sample: Any) -> dict[str, np.ndarray]:
+    shapes = {
+        join(unit.path, path): shape
+        for unit, place in found.pairs
+        for fit in place.fits
+        for path, shape in zip(fit.part.ours, shapes_read(fit, found.names) or (), strict=True)
+    }
+    return flattening.orders(net, [unit for unit, _ in found.pairs], shapes, system, sample)
+
+
+def _arrays(
+    weights: Weights, found: Placed, orders: dict[str, np.ndarray]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(path, array) of all that the file gives."""
+    for unit, place in found.pairs:
+        for fit in place.fits:
+            arrays = fit.part.read(*(weights[found.names[name].own] for name in fit.names))
+            for path, array in zip(fit.part.ours, arrays, strict=True):
+                order = orders.get(unit.path)
+                yield join(unit.path, path), _in_order(fit, path, array, order)
+
+
+def _in_order(fit: Fit, path: str, array: np.ndarray, order: np.ndarray | None) -> np.ndarray:
+    return array if order is None or not flattening.has_rows(fit.unit, path) else array[order]
+
+
+def _told(net: Block, weights: Weights, found: Placed, orders: dict[str, np.ndarray]) -> Moves:
+    """The table of what would be loaded."""
+    moves = Moves(weights.path, weights.system, type(net).__name__)
+    for unit, place in found.pairs:
+        for fit in place.fits:
+            if not fit.part.ours:
+                moves.passed_over += [found.names[name].own for name in fit.names]
+                continue
+            theirs = tuple(found.names[name].own for name in fit.names)
+            ours = tuple(join(unit.path, path) for path in fit.part.ours)
+            reordered = unit.path in orders and any(
+                flattening.has_rows(unit, path) for path in fit.part.ours
+            )
+            how = ", ".join(filter(None, (fit.part.how, "rows reordered" * reordered)))
+            moves.rows.append(
+                Move(
+                    theirs,
+                    tuple(weights.shapes[name] for name in theirs),
+                    ours,
+                    tuple(shapes_read(fit, found.names) or ()),
+                    how,
+                )
+            )
+    moves.passed_over += found.passed_over
+    moves.missing = [join(unit.path, path) for unit in found.missing for path in unit.holders]
+    return moves

@@ -1,0 +1,199 @@
+"""The names of a file's arrays, told apart into those of layers and what is below them.
+
+The systems join names by ".", "/" or "_"; here all are joined by ".".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kuai.errors import ArgumentError
+from kuai.interop.readers.weights import Weights
+
+_VARIABLE = re.compile(
+    r"_((?:[lr]\d+_)?(?:i2h|h2h)_(?:weight|bias)|weight|bias|gamma|beta|alpha|running_mean"
+    r"|running_var|moving_mean|moving_var)$"
+)
+# What Keras calls the layers inside of layers, and what it calls their places in a file.
+_PLACES = (
+    (re.compile(r"(^|\.)(?:lstm|gru|simple_rnn)_cell(?:_\d+)?\."), r"\1cell."),
+    (re.compile(r"(^|\.)forward_\w+\.cell\."), r"\1forward_layer.cell."),
+    (re.compile(r"(^|\.)backward_\w+\.cell\."), r"\1backward_layer.cell."),
+    (re.compile(r"(^|\.)(query|key|value)\.(kernel|bias|\d+)$"), r"\1\2_dense.\3"),
+    (re.compile(r"(^|\.)attention_output\.(kernel|bias|\d+)$"), r"\1output_dense.\2"),
+)
+
+_IN_PROGRAMS = {"w_0": "weight", "b_0": "bias", "w_1": "_mean", "w_2": "_variance"}
+
+
+@dataclass(frozen=True)
+class Named:
+    """An array of a file.
+
+    Args:
+        own: its name in the file.
+        shape: its shape.
+        is_told: whether the user said where it goes.
+    """
+
+    own: str
+    shape: tuple[int, ...]
+    is_told: bool = False
+
+
+class Names(dict[str, Named]):
+    """Name → array, in the file's order; it does not change.
+
+    Attributes:
+        inside: what names begin with → (the rest → name).
+    """
+
+    def __init__(self, named: dict[str, Named]) -> None:
+        super().__init__(named)
+        self.inside: dict[str, dict[str, str]] = {}
+        for name in named:
+            for prefix in prefixes(name):
+                rest = name[len(prefix) + 1 :] if prefix else name
+                self.inside.setdefault(prefix, {})[rest] = name
+
+    def without(self, taken: Collection[str]) -> Names:
+        """Those that are left when some are taken."""
+        return Names({name: array for name, array in self.items() if name not in taken})
+
+
+def prefixes(name: str) -> list[str]:
+    """What a name begins with up to a ".", the longest first, "" the last."""
+    steps = name.split(".")[:-1]
+    return [".".join(steps[:end]) for end in range(len(steps), -1, -1)]
+
+
+def spellings(weights: Weights, system: str, mapping: Any) -> list[Names]:
+    """Name → array in the file's order, in each of the ways in which the file names its arrays.
+
+    Args:
+        weights: the file.
+        system: whose names it has.
+        mapping: what the user says of them; None for nothing.
+
+    Raises:
+        ArgumentError: the mapping is none, leads two arrays to one name, or names none of them.
+    """
+    shapes = weights.shapes
+    told = _told(list(shapes), mapping)
+    found: list[Names] = []
+    for spelled in _spelled(weights, system):
+        named: dict[str, Named] = {}
+        for own, shape in shapes.items():
+            if own in told and told[own] is None:
+                continue
+            name = told.get(own) or spelled(own)
+            if name in named:
+                raise ArgumentError(
+                    f"mapping: {named[name].own!r} and {own!r} of {weights.path} both lead to "
+                    f"{name!r}; give each a place of its own, or None to pass it over"
+                )
+            named[name] = Named(own, shape, own in told)
+        if named not in found:
+            found.append(Names(named))
+    return found
+
+
+def _spelled(weights: Weights, system: str) -> list[Callable[[str], str]]:
+    if system == "gluon":
+        return _spelled_by_gluon(list(weights))
+    if system == "paddle":
+        return [lambda own: own, _of_program]
+    if system != "keras":
+        return [lambda own: own]
+    paths = weights.metadata.get("paths") or {}
+    return [lambda own: _joined(paths.get(own, own)), _joined]
+
+
+def _of_program(own: str) -> str:
+    """Paddle's static programs count a layer's arrays: those of a BatchNorm are four."""
+    start, _, end = own.rpartition(".")
+    return f"{start}.{_IN_PROGRAMS[end]}" if end in _IN_PROGRAMS else own
+
+
+def _spelled_by_gluon(names: list[str]) -> list[Callable[[str], str]]:
+    """`dense0_weight` is a weight of dense0, but `rand_weight` may be what an attribute is called.
+
+    Files of save_parameters have attributes, with a "." in the names of all but the outermost.
+    """
+    if any("." in name for name in names):
+        return [lambda own: own]
+    return [lambda own: _VARIABLE.sub(r".\1", own), lambda own: own]
+
+
+def _joined(own: str) -> str:
+    name = own.replace("/vars/", "/").replace("/", ".").removeprefix("vars.")
+    for pattern, place in _PLACES:
+        name = pattern.sub(place, name)
+    return name
+
+
+def _told(names: list[str], mapping: Any) -> dict[str, str | None]:
+    """Name in the file → name of ours, or None to pass it over, of those that the user tells of."""
+    if mapping is None:
+        return {}
+    lead = leading(mapping)
+    found = {}
+    for name in names:
+        target = lead(name)
+        if target is not None and not isinstance(target, str):
+            raise ArgumentError(f"mapping: expected text or None for {name!r}, got {target!r}")
+        if target != name:
+            found[name] = target
+    if not found:
+        raise ArgumentError(
+            f"mapping: it changes no name of the file, which has {', '.join(names[:5])}"
+            f"{' ...' if len(names) > 5 else ''}; give those, or what they begin with"
+        )
+    return found
+
+
+def leading(mapping: Any) -> Callable[[str], Any]:
+    """Name → what a user's mapping makes of it; the name itself where it says nothing.
+
+    Raises:
+        ArgumentError: it is no mapping.
+    """
+    if isinstance(mapping, Mapping):
+        return lambda name: _by_beginning(mapping, name)
+    if callable(mapping):
+        return mapping
+    if isinstance(mapping, Iterable) and not isinstance(mapping, (str, bytes)):
+        return _by_patterns(list(mapping))
+    raise ArgumentError(
+        "mapping: expected a dict {their name: our path}, pairs (pattern, replacement) or a "
+        f"function of a name, got {mapping!r}"
+    )
+
+
+def _by_beginning(mapping: Mapping[str, Any], name: str) -> Any:
+    """By the longest key that is the name, or what it begins with up to a separator."""
+    for end in range(len(name), 0, -1):
+        if name[:end] in mapping and name[end : end + 1] in ("", ".", "/", "_"):
+            target = mapping[name[:end]]
+            rest = _of_program(f".{_joined(name[end + 1 :])}").lstrip(".")
+            return f"{target}.{rest}" if rest and isinstance(target, str) else target
+    return name
+
+
+def _by_patterns(pairs: list[Any]) -> Callable[[str], str]:
+    try:
+        rules = [(re.compile(pattern), replacement) for pattern, replacement in pairs]
+    except (TypeError, ValueError, re.error) as error:
+        raise ArgumentError(
+            f"mapping: expected pairs (regular expression, replacement), but {error}"
+        ) from None
+
+    def lead(name: str) -> str:
+        for pattern, replacement in rules:
+            name = pattern.sub(replacement, name)
+        return name
+
+    return lead

@@ -1,0 +1,1 @@
+"""Reading other systems' files: `recognise` tells which reader a file needs."""

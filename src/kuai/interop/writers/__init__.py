@@ -1,0 +1,1 @@
+"""Writing files that other systems' own loaders take, a module each."""
