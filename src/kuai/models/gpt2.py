@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kuai import init, nn
+from kuai.models._check import check_sizes
 from kuai.models.generation import LanguageModel
 from kuai.models.layers import layer_caches, run_layers
 
@@ -57,13 +58,16 @@ class GPT2(LanguageModel):
         epsilon: float = 1e-5,
     ) -> None:
         super().__init__()
+        check_sizes("GPT2", vocabulary=vocabulary, width=width, layers=layers, heads=heads)
+        hidden = 4 * width if hidden is None else hidden
+        check_sizes("GPT2", positions=positions, hidden=hidden)
         small = init.normal(0.0, 0.02)
         self.longest = positions
 
         def layer() -> nn.TransformerEncoderLayer:
             return nn.TransformerEncoderLayer(
                 nn.MultiHeadAttention(heads, causal=True, dropout=dropout, init=small),
-                nn.FeedForward(hidden or 4 * width, activation, init=small),
+                nn.FeedForward(hidden, activation, init=small),
                 norm=lambda: nn.LayerNorm(epsilon=epsilon),
                 norm_first=True,
                 dropout=dropout,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kuai import init, nn
+from kuai.models._check import check_sizes
 from kuai.models.generation import LanguageModel
 from kuai.models.layers import layer_caches, run_layers
 
@@ -61,6 +62,8 @@ class Llama(LanguageModel):
         tied: bool = False,
     ) -> None:
         super().__init__()
+        check_sizes("Llama", vocabulary=vocabulary, width=width, layers=layers, heads=heads)
+        check_sizes("Llama", hidden=hidden)
         small = init.normal(0.0, 0.02)
 
         def layer() -> nn.TransformerEncoderLayer:

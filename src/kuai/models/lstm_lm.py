@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from kuai import nn
+from kuai.models._check import check_sizes
 from kuai.models.generation import LanguageModel
 
 
@@ -47,6 +48,7 @@ class LSTMLanguageModel(LanguageModel):
         tied: bool = False,
     ) -> None:
         super().__init__()
+        check_sizes("LSTMLanguageModel", vocabulary=vocabulary, width=width, layers=layers)
         self.width, self.depth = width, layers
         self.tokens = nn.Embedding(vocabulary, width)
         self.dropout = nn.Dropout(dropout)
