@@ -78,7 +78,11 @@ IMAGES = {
         (None, ArgumentError, "expected an array, got None"),
         (jnp.ones((1, 8, 8, 1), int), DtypeError, "expected a floating input, got int32"),
         (jnp.ones((8, 8, 1)), ShapeError, r"expected images \(batch, .* got shape \(8, 8, 1\)"),
-        (jnp.ones((1, 9, 8, 1)), ShapeError, r"expected images .* shape \(1, 9, 8, 1\); .*resize them"),
+        (
+            jnp.ones((1, 9, 8, 1)),
+            ShapeError,
+            r"expected images .* shape \(1, 9, 8, 1\); .*resize them",
+        ),
     ],
 )
 def test_what_is_no_image_is_told_by_the_net(name, x, error, message):

@@ -7,7 +7,7 @@ from typing import Any
 from kuai import init, nn
 from kuai.models._check import check_sizes
 from kuai.models.generation import LanguageModel
-from kuai.models.layers import layer_caches, run_layers
+from kuai.models.layers import layer_caches, position, run_layers
 
 
 class GPT2(LanguageModel):
@@ -79,13 +79,18 @@ class GPT2(LanguageModel):
         self.layers = nn.Repeat(layer, layers)
         self.norm = nn.LayerNorm(epsilon=epsilon)
 
+    @property
+    def vocabulary(self) -> int | None:  # type: ignore[override]  # as wide as the table is now
+        """The number of tokens that there are vectors for."""
+        return getattr(self.tokens, "size", None)
+
     def make_cache(self, batch: int, length: int) -> Any:
         """Room for the keys and values of each layer."""
-        return layer_caches(self.layers, batch, length)
+        return layer_caches(type(self).__name__, self.layers, batch, length)
 
     def forward(self, tokens: Any, *, cache: Any = None) -> Any:
         """Logits of the token that follows each; with a cache, (logits, the cache)."""
-        start = None if cache is None else cache.position[0]
+        start = None if cache is None else position(cache)
         x = self.dropout(self.positions(self.tokens(tokens), start))
         x, cache = run_layers(self.layers, x, cache)
         logits = self.tokens.attend(self.norm(x))

@@ -89,9 +89,14 @@ class Llama(LanguageModel):
         self.norm = nn.RMSNorm(epsilon=epsilon)
         self.head = None if tied else nn.Dense(vocabulary, use_bias=False, init=small)
 
+    @property
+    def vocabulary(self) -> int | None:  # type: ignore[override]  # as wide as the table is now
+        """The number of tokens that there are vectors for."""
+        return getattr(self.tokens, "size", None)
+
     def make_cache(self, batch: int, length: int) -> Any:
         """Room for the keys and values of each layer."""
-        return layer_caches(self.layers, batch, length)
+        return layer_caches(type(self).__name__, self.layers, batch, length)
 
     def forward(self, tokens: Any, *, cache: Any = None) -> Any:
         """Logits of the token that follows each; with a cache, (logits, the cache)."""
