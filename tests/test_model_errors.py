@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,11 +12,15 @@ from kuai import models
 from kuai.errors import ArgumentError, DtypeError, KuaiError, ShapeError
 
 # A size that is wrong → what the error says. The model is named, never a layer inside.
+WRONG: Any = {"a number": 3, "a float": 8.0, "text": "two", "none": None, "floats": (1, 2.5)}
 SIZES = [
     (lambda: models.ResNet((0, -2)), "ResNet: expected units to be integers of at least 1 in a"),
-    (lambda: models.ResNet(3), r"ResNet: expected units .* got 3; write for example units=\(1, 2"),
+    (
+        lambda: models.ResNet(WRONG["a number"]),
+        r"ResNet: expected units .* got 3; write for example units=\(1, 2",
+    ),
     (lambda: models.ResNet(()), r"ResNet: expected units .* got \(\)"),
-    (lambda: models.ResNet((1, 2.5)), r"ResNet: expected units .* got \(1, 2.5\)"),
+    (lambda: models.ResNet(WRONG["floats"]), r"ResNet: expected units .* got \(1, 2.5\)"),
     (lambda: models.ResNet((1,), widths=(2,)), "ResNet: expected widths to be .* at least 4"),
     (lambda: models.ResNet((1,), widths=(8, 8)), "ResNet: expected widths to have one number"),
     (lambda: models.ResNet((1,), stem=0), "ResNet: expected stem to be an integer .* got 0"),
@@ -30,14 +36,14 @@ SIZES = [
     (lambda: models.ConvNeXt(drop_path=1.5), "ConvNeXt: expected drop_path to be a number"),
     (lambda: models.UNet(depth=-1), "UNet: expected depth to be an integer of at least 0, got -1"),
     (lambda: models.UNet(width=0), "UNet: expected width to be .* got 0"),
-    (lambda: models.UNet("two"), "UNet: expected classes to be .* got 'two'"),
+    (lambda: models.UNet(WRONG["text"]), "UNet: expected classes to be .* got 'two'"),
     (lambda: models.lenet(0), "lenet: expected classes to be .* got 0"),
     (lambda: models.ViT(image=0), "ViT: expected image to be an integer of at least 1, got 0"),
     (lambda: models.ViT(image=-8), "ViT: expected image to be .* got -8"),
-    (lambda: models.ViT(image=8.0), "ViT: expected image to be .* got 8.0"),
+    (lambda: models.ViT(image=WRONG["a float"]), "ViT: expected image to be .* got 8.0"),
     (lambda: models.ViT(image=10, patch=4), "ViT: expected a patch that divides the image of 10"),
     (lambda: models.ViT(patch=0), "ViT: expected patch to be .* got 0"),
-    (lambda: models.ViT(width=None), "ViT: expected width to be .* got None"),
+    (lambda: models.ViT(width=WRONG["none"]), "ViT: expected width to be .* got None"),
     (lambda: models.ViT(hidden=0), "ViT: expected hidden to be .* got 0"),
     (lambda: models.BERT(hidden=0), "BERT: expected hidden to be .* got 0"),
     (lambda: models.BERT(classes=0), "BERT: expected classes to be .* got 0"),

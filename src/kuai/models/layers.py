@@ -40,7 +40,7 @@ def run_layers(layers: Any, x: Any, cache: Any) -> tuple[Any, Any]:
         return layers(x, per_layer={"cache": cache})
     left = []
     for layer, own in zip(layers, cache, strict=True):
-        x, own = (layer(x), None) if own is None else layer(x, cache=own)  # noqa: PLW2901  # the next
+        x, own = (layer(x), None) if own is None else layer(x, cache=own)
         left.append(own)
     return x, tuple(left)
 

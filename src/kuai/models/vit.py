@@ -38,8 +38,8 @@ class ViT(Block):
         (batch, image, image, channels) → (batch, classes).
 
     Raises:
-        ArgumentError: `patch` does not divide `image`, or a number is out of its range; when called,
-            the input is no array.
+        ArgumentError: `patch` does not divide `image`, or a number is out of its range; when
+            called, the input is no array.
         DtypeError: when called, the input is not floating.
         ShapeError: when called, the images have another size.
 
