@@ -59,7 +59,7 @@ def test_files_keep_it(name, tmp_path):
     kuai.seed(1)
     other = small.make()
     assert not np.array_equal(other(x), expected)
-    np.testing.assert_array_equal(other.load(tmp_path / "net.safetensors")(x), expected)
+    assert relative_error(other.load(tmp_path / "net.safetensors")(x), expected) < 1e-5
 
 
 @pytest.mark.slow
