@@ -19,7 +19,7 @@ WIDTH, BATCH, FEW, MANY, RUN = 128, 32, 8, 128, 16
 
 
 def run() -> list[Comparison]:
-    return [compiling(), step()]
+    return [compiling(), deeper(), step()]
 
 
 def layer() -> kuai.Block:
@@ -48,6 +48,25 @@ def compiling() -> Comparison:
     }
     title = f"gradient of {MANY} residual layers, compiled for the first time"
     return Comparison(title, "CPU seconds", values, {"the same, 8 layers": 1.3})
+
+
+def deeper() -> Comparison:
+    """Seconds of the processor for the first compiled forward of a ResNet-152."""
+    x = jnp.ones((1, 64, 64, 3))
+    _forward_seconds(kuai.models.resnet18, x)  # what is imported and compiled once for all
+    values = {
+        "kuai": _forward_seconds(kuai.models.resnet152, x),
+        "ResNet-50": _forward_seconds(kuai.models.resnet50, x),
+    }
+    title = "forward of ResNet-152, compiled for the first time"
+    return Comparison(title, "CPU seconds", values, {"ResNet-50": 1.5})
+
+
+def _forward_seconds(make: Callable[[], kuai.Block], x: jax.Array) -> float:
+    net = make().initialize(sample=x).hybridize()
+    start = time.process_time()
+    jax.block_until_ready(net(x))
+    return round(time.process_time() - start, 2)
 
 
 def _seconds(make: Callable[[int], kuai.Block], n: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -49,6 +50,35 @@ def test_a_net_for_text_learns_and_writes(kuai, tmp_path, net):
     scores = kuai("eval", "runs/t", "--json")
     assert scores.code == 0, scores.err
     assert json.loads(scores.out)["part"] == "test"
+
+
+@pytest.mark.slow
+def test_a_text_known_by_heart_goes_on_past_the_context(kuai, tmp_path):
+    size = ("--layers", 2, "--width", 32, "--heads", 2, "--dropout", 0)
+    long = ("--context", 32, "--epochs", 40, "--batch-size", 8, "--lr", 0.005, "--quiet")
+    (tmp_path / "t.txt").write_text(SENTENCE * 150)  # pieces begin at every place of the sentence
+    trained = kuai("train", "--data", "text:t.txt", "--net", "gpt-mini", *size, *long)
+    assert trained.code == 0, trained.err
+    for start in ("the cat", SENTENCE):  # one is shorter than the context, one longer
+        words = ("--start", start, "--length", 150, "--temperature", 0, "--json")
+        answer = kuai("generate", "runs/t", *words)
+        assert answer.code == 0, answer.err
+        assert json.loads(answer.out)["text"] == (SENTENCE * 5)[: len(start) + 150]
+
+
+def test_a_net_for_text_is_judged_at_its_own_context(kuai):
+    kuai("train", "--data", "text:t.txt", *GPT, *SHORT, "--epochs", 1, "--quiet")
+    shutil.copy("runs/t/weights.safetensors", "alone.safetensors")
+    words = ("--data", "text:t.txt", "--outputs", len(set(SENTENCE)), "--json")
+    answer = kuai("eval", "alone.safetensors", *GPT, "--context", 16, *words)
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["accuracy"] > 0
+
+
+def test_no_more_positions_are_shown_than_trained(kuai):
+    answer = kuai("show", "gpt-mini", "--context", 5, "--json")
+    assert answer.code == 0, answer.err
+    assert "5, 128" in str(json.loads(answer.out))
 
 
 @pytest.mark.parametrize("net", ["lenet", "resnet18", "gpt-mini", "lstm"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import kuai
+from kuai.models.config import Config
 from kuai.models.hugging_face import FAMILIES
 from kuai.models.translation import translated
 from tests import hugging_face
@@ -54,7 +56,7 @@ def check_gradients(folder, gradients, results):
         for name, array in results.items()
         if name.startswith("gradient/")
     }
-    wanted = translated(named, FAMILIES[config["model_type"]].rules(config))
+    wanted = translated(named, FAMILIES[config["model_type"]].rules(Config(config)))
     assert gradients.keys() == wanted.keys()
     largest = max(np.abs(array).max() for array in wanted.values())
     for path, array in wanted.items():
@@ -163,6 +165,107 @@ def test_what_the_nets_cannot_do_is_refused(folder, changes, message):
     change_config(folder, **changes)
     with pytest.raises(kuai.errors.ArgumentError, match=message):
         kuai.models.from_pretrained(folder)
+
+
+def copied(name, tmp_path):
+    folder = tmp_path / name
+    shutil.copytree(GOLDENS / name, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [
+        ("bert", "BertForTokenClassification"),
+        ("bert", "BertModel"),
+        ("vit", "ViTModel"),
+        ("resnet_basic", "ResNetModel"),
+        ("gpt2", "GPT2ForSequenceClassification"),
+        ("llama", "LlamaForTokenClassification"),
+    ],
+)
+def test_other_heads_are_refused_by_name(tmp_path, name, architecture):
+    folder = copied(name, tmp_path)
+    change_config(folder, architectures=[architecture])
+    known = FAMILIES[json.loads((folder / "config.json").read_text())["model_type"]].architectures
+    message = f"expected architectures to be one of {', '.join(known)}, got {architecture}, .* save"
+    with pytest.raises(kuai.errors.ArgumentError, match=message):
+        kuai.models.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("llama", {"rope_parameters": {"rope_type": "linear"}},
+         "rope_parameters of config.json: expected a value for factor, got none; download"),
+        ("llama", {"rope_parameters": 3},
+         "expected rope_parameters to be an object of keys and values, got 3"),
+        ("llama", {"rope_parameters": {"rope_type": "yarn"}}, "linear or llama3, .*'yarn'"),
+        ("llama", {"rms_norm_eps": "tiny"}, "rms_norm_eps to be a number from 0 up, got 'tiny'"),
+        ("llama", {"attention_bias": 1}, "expected attention_bias to be true or false, got 1"),
+        ("gpt2", {"n_layer": 2.5}, "expected n_layer to be an integer of at least 1, got 2.5"),
+        ("gpt2", {"activation_function": ["gelu"]}, "activation_function to be one of .*'gelu'"),
+        ("gpt2", {"model_type": ["gpt2"]}, r"known family .* got model_type \['gpt2'\]"),
+        ("bert", {"pad_token_id": -1}, "pad_token_id to be an integer of at least 0, got -1"),
+        ("vit", {"image_size": [30, 30]},
+         r"expected image_size to be an integer of at least 1, got \[30, 30\]"),
+        ("vit", {"id2label": ["a"]}, r"expected id2label to be an object .* got \['a'\]"),
+        ("vit", {"num_channels": 0}, "num_channels to be an integer of at least 1, got 0"),
+        ("resnet_basic", {"depths": 3}, "depths to be a list of integers of at least 1, got 3"),
+        ("resnet_basic", {"hidden_sizes": [8, "x"]}, "hidden_sizes to be a list of integers"),
+        ("resnet_basic", {"layer_type": "foo"},
+         "expected layer_type to be one of basic, bottleneck, got 'foo'"),
+    ],
+)  # fmt: skip
+def test_a_value_that_makes_no_sense_is_told_by_its_key(tmp_path, name, changes, message):
+    folder = copied(name, tmp_path)
+    change_config(folder, **changes)
+    with pytest.raises(kuai.errors.ArgumentError, match=f"^from_pretrained: .*{message}"):
+        kuai.models.from_pretrained(folder)
+
+
+def test_an_image_size_that_is_not_told_is_the_usual_one():
+    config = Config({"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1})
+    family = FAMILIES["vit"]
+    assert family.build(config).image == 224
+    assert family.sample(config).shape == (1, 224, 224, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "shape", "expected"),
+    [
+        ("gpt2", "transformer.h.0.attn.c_attn.weight", (16, 16), "side by side on the last axis"),
+        ("gpt2", "transformer.h.0.attn.c_attn.bias", (), "side by side on the last axis"),
+        ("vit", "vit.embeddings.patch_embeddings.projection.weight", (16, 48),
+         r"\(outputs, inputs, height, width\)"),
+        ("vit", "vit.embeddings.position_embeddings", (10, 16), r"\(1, positions, features\)"),
+        ("vit", "vit.embeddings.position_embeddings", (2, 10, 16), r"\(1, positions, features\)"),
+        ("resnet_basic", "resnet.embedder.embedder.convolution.weight", (8,),
+         r"\(outputs, inputs, height, width\)"),
+    ],
+)  # fmt: skip
+def test_an_array_of_other_axes_is_told_by_its_name(tmp_path, name, array, shape, expected):
+    folder = copied(name, tmp_path)
+    arrays = load_file(folder / "model.safetensors")
+    assert array in arrays
+    save_file({**arrays, array: np.zeros(shape, np.float32)}, folder / "model.safetensors")
+    with pytest.raises(kuai.errors.CheckpointError) as told:
+        kuai.models.from_pretrained(folder)
+    text = str(told.value)
+    assert re.search(
+        rf"{re.escape(array)}: expected .*{expected}, got {re.escape(str(shape))}", text
+    )
+    assert text.endswith("download both again.")
+
+
+def test_what_is_missing_is_told_without_an_option_that_is_not_there(folder):
+    arrays = load_file(folder / "model.safetensors")
+    del arrays["transformer.wte.weight"]
+    save_file(arrays, folder / "model.safetensors")
+    with pytest.raises(kuai.errors.CheckpointError, match=r"tokens\.weight") as told:
+        kuai.models.from_pretrained(folder)
+    assert "strict" not in str(told.value)
+    assert "config.json describes another net than these weights are of" in str(told.value)
 
 
 def test_folders_that_are_none(tmp_path):

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from kuai.cli.command import log
-from kuai.cli.options import Option, UsageError, text, whole
+from kuai.cli.known import CONTEXT
+from kuai.cli.options import Option, UsageError, text
 from kuai.data import Dataset, load
 from kuai.data import text as load_text
 from kuai.data.sources import TEXT
 from kuai.errors import ArgumentError, DataError
 
 DATA = Option("data", text, '"digits", text:FILE, or a .npz (x, y) or .csv', "digits", "DATA")
-CONTEXT = Option("context", whole(1), "characters in an example, of text:FILE", 64, "N")
 PARTS = ("train", "validation", "test")
 TEST_SEED = 0  # not the user's seed: runs that differ in it only are tested on the same examples
 
@@ -58,16 +58,17 @@ def read(source: str, context: int = CONTEXT.default, vocabulary: Any = None) ->
         raise UsageError(f"--data: {error}") from None
 
 
-def read_like(source: str, before: dict[str, Any]) -> Dataset:
+def read_like(source: str, before: dict[str, Any], context: int) -> Dataset:
     """The data set that `--data` names, as a run's was read.
 
     Args:
         source: what it says.
         before: what the run's record keeps of its data; empty: there is no run.
+        context: characters in an example of a text, where there is no run.
     """
     vocabulary = before.get("vocabulary")
     if not isinstance(vocabulary, list):
-        return read(source)
+        return read(source, context)
     return read(source, int(before["shape"][0]), [str(letter) for letter in vocabulary])
 
 

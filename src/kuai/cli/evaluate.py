@@ -22,7 +22,7 @@ _PART = Option("part", choice(*datasets.PARTS, "all"), "train, validation, test,
 
 def _run(settings: Settings) -> Result:
     source = settings.data or source_of(settings)
-    data = datasets.read_like(source, data_before(settings))
+    data = datasets.read_like(source, data_before(settings), settings.context)
     found = trained(settings, nets.outputs_for(data))
     if found.run is not None:
         data = datasets.relabel(data, found.classes)

@@ -20,8 +20,11 @@ DROPOUT = Option("dropout", share, "share of hidden outputs dropped in training"
 LAYERS = Option("layers", whole(1), "of the nets for text", 4, "N")
 WIDTH = Option("width", whole(1), "of the nets for text", 128, "N")
 HEADS = Option("heads", whole(1), "attention heads of gpt-mini", 4, "N")
-SHAPE = (HIDDEN, ACTIVATION, DROPOUT, LAYERS, WIDTH, HEADS)
-_LONGEST = 1024  # tokens that gpt-mini has positions for
+CONTEXT = Option(
+    "context", whole(1), "characters in an example of text:FILE, and positions of gpt-mini", 64, "N"
+)
+OWN = (HIDDEN, ACTIVATION, DROPOUT, LAYERS, WIDTH, HEADS)  # of nets alone, not of their data
+SHAPE = (*OWN, CONTEXT)
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,10 @@ def _mlp(outputs: int, hidden: Any, activation: str, dropout: float) -> Block:
     return models.mlp(tuple(hidden), outputs, activation=activation, dropout=dropout)
 
 
-def _gpt(outputs: int, layers: int, width: int, heads: int, dropout: float) -> Block:
+def _gpt(outputs: int, layers: int, width: int, heads: int, dropout: float, context: int) -> Block:
+    """Every position is trained: there are as many as characters in an example."""
     return models.GPT2(
-        outputs, layers=layers, width=width, heads=heads, positions=_LONGEST, dropout=dropout
+        outputs, layers=layers, width=width, heads=heads, positions=context, dropout=dropout
     )
 
 
@@ -105,6 +109,6 @@ KNOWN: dict[str, Known] = {
     "resnet18": Known(_small(models.resnet18), as_images),
     "resnet34": Known(_small(models.resnet34), as_images),
     "resnet50": Known(_small(models.resnet50), as_images),
-    "gpt-mini": Known(_gpt, as_tokens, (LAYERS, WIDTH, HEADS, DROPOUT), dtype="int32"),
+    "gpt-mini": Known(_gpt, as_tokens, (LAYERS, WIDTH, HEADS, DROPOUT, CONTEXT), dtype="int32"),
     "lstm": Known(_lstm, as_tokens, (LAYERS, WIDTH, DROPOUT), dtype="int32"),
 }

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kuai.cli.known import KNOWN as KNOWN
+from kuai.cli.known import OWN
 from kuai.cli.known import SHAPE as SHAPE
 from kuai.cli.options import Option, UsageError, text, whole
 from kuai.cli.settings import Settings
@@ -63,7 +64,8 @@ class Recipe:
     def sample(self, shape: tuple[int, ...] | None) -> np.ndarray:
         """One input of a known net, of a shape without the batch axis; default its usual one."""
         known = KNOWN[self.net]
-        return known.inputs(np.zeros((1, *(shape or known.shape)), known.dtype))
+        usual = (self.options["context"],) if "context" in self.options else known.shape
+        return known.inputs(np.zeros((1, *(shape or usual)), known.dtype))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for run.json."""
@@ -81,7 +83,7 @@ def recipe(settings: Settings, outputs: int) -> Recipe:
     if ":" in settings.net:
         return Recipe(settings.net, outputs, {})
     known = KNOWN[settings.net].options
-    foreign = [o.name for o in SHAPE if o not in known and o.key in settings.given]
+    foreign = [o.name for o in OWN if o not in known and o.key in settings.given]
     if foreign:
         raise UsageError(f"--{foreign[0]}: the net {settings.net} has no such option; leave it out")
     return Recipe(settings.net, outputs, {o.key: getattr(settings, o.key) for o in known})

@@ -23,7 +23,6 @@ to build the net again) and checkpoint.safetensors (how to go on)."""
 # validation loss.
 _SHAPING = (
     datasets.DATA,
-    datasets.CONTEXT,
     nets.NET,
     *nets.SHAPE,
     Option("epochs", whole(1), "passes over the training part", 20, "N"),

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from kuai.data.text_file import decode, encode
+from kuai.models import LanguageModel
 
 CHARACTERS = 200
 TEMPERATURE = 0.8
@@ -36,6 +37,8 @@ def write(
 ) -> str:
     """What a net writes behind a beginning, which is part of the result.
 
+    Beginning and result may be longer than the net's context: it sees the last of them then.
+
     Args:
         net: with `generate`.
         vocabulary: what its tokens stand for.
@@ -49,5 +52,10 @@ def write(
     """
     prompt = encode(start, vocabulary, "the beginning")[None]
     key = jax.random.key(seed)
-    tokens = net.generate(prompt, characters, temperature=temperature, key=key)
+    tokens = net.generate(prompt, characters, temperature=temperature, key=key, **_window(net))
     return decode(np.asarray(tokens)[0], vocabulary)
+
+
+def _window(net: Any) -> dict[str, int]:
+    longest = net.longest if isinstance(net, LanguageModel) else None
+    return {} if longest is None else {"window": longest}

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import difflib
 
+LEAVE_OUT = "load(path, strict=False) takes the names that fit and leaves the others."
+
 
 def report(
-    block: str, source: str, missing: list[str], unexpected: list[str], misfits: list[str]
+    block: str,
+    source: str,
+    missing: list[str],
+    unexpected: list[str],
+    misfits: list[str],
+    *,
+    remedy: str | None = None,
 ) -> str:
     """The message of a `CheckpointError`.
 
@@ -16,6 +24,7 @@ def report(
         missing: names that the block has and the file has not.
         unexpected: the reverse.
         misfits: lines about arrays that differ.
+        remedy: what to do; default what `Block.load` offers, which helps with names alone.
     """
     lines = [f"{source} does not fit {block}; nothing was changed."]
     if misfits:
@@ -26,8 +35,10 @@ def report(
     if unexpected:
         near = [_with_near(name, missing) for name in unexpected]
         lines += ["In the file, and not expected:", *near]
-    if not misfits:
-        lines.append("load(path, strict=False) takes the names that fit and leaves the others.")
+    if remedy is None:
+        remedy = "" if misfits else LEAVE_OUT
+    if remedy:
+        lines.append(remedy)
     return "\n".join(lines)
 
 

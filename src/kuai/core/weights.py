@@ -98,6 +98,7 @@ def assign(
     strict: bool,
     source: str,
     select: Any = None,
+    remedy: str | None = None,
 ) -> None:
     """Set holders by path from arrays, all of them or none.
 
@@ -109,6 +110,7 @@ def assign(
         source: where the arrays come from, for messages.
         select: which holders; nothing else is missing, and names of others in `arrays` are passed
             over.
+        remedy: what to do where they do not fit; default what `Block.load` offers.
 
     Raises:
         CheckpointError: names, shapes or kinds of dtype do not fit.
@@ -117,7 +119,8 @@ def assign(
     if plan.misfits or (strict and (plan.missing or plan.unexpected)):
         missing, unexpected = (plan.missing, plan.unexpected) if strict else ([], [])
         name = type(block).__name__
-        raise CheckpointError(report(name, source, missing, unexpected, plan.misfits))
+        misfits = plan.misfits
+        raise CheckpointError(report(name, source, missing, unexpected, misfits, remedy=remedy))
     for holder, array in plan.arrays:
         holder.write(array)
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from kuai import init, nn
 from kuai.core.block import Block
 from kuai.core.parameter import Parameter
+from kuai.models._check import check_sizes
 
 _INIT = init.normal(0.0, 0.02)
 
@@ -71,12 +72,17 @@ class BERT(Block):
         epsilon: float = 1e-12,
     ) -> None:
         super().__init__()
+        check_sizes("BERT", vocabulary=vocabulary, width=width, layers=layers, heads=heads)
+        hidden = 4 * width if hidden is None else hidden
+        check_sizes("BERT", positions=positions, segments=segments, hidden=hidden)
+        if classes is not None:
+            check_sizes("BERT", classes=classes)
         activation = nn.GELU(approximate=False) if activation is None else activation
 
         def layer() -> nn.TransformerEncoderLayer:
             return nn.TransformerEncoderLayer(
                 nn.MultiHeadAttention(heads, dropout=dropout, init=_INIT),
-                nn.FeedForward(hidden or 4 * width, activation, init=_INIT),
+                nn.FeedForward(hidden, activation, init=_INIT),
                 norm=lambda: nn.LayerNorm(epsilon=epsilon),
                 dropout=dropout,
             )

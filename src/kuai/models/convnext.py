@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from kuai import init, nn
 from kuai.core.block import Block
 from kuai.core.parameter import Parameter
-from kuai.models._check import check_equal_length
+from kuai.models._check import check_each, check_equal_length, check_sizes
+from kuai.nn._check import check_number
 
 _EPSILON = 1e-6
 
@@ -88,6 +89,10 @@ class ConvNeXt(Block):
         patch: int = 4,
     ) -> None:
         super().__init__()
+        units = check_each("ConvNeXt", "units", units)
+        widths = check_each("ConvNeXt", "widths", widths)
+        check_sizes("ConvNeXt", classes=classes, patch=patch)
+        check_number("ConvNeXt", "drop_path", drop_path, 1.0)
         check_equal_length("ConvNeXt", "widths", widths, "units", units)
         rates = iter(_rising(drop_path, sum(units)))
         self.stem = nn.Sequential(

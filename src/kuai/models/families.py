@@ -11,10 +11,11 @@ from typing import Any
 from kuai import nn
 from kuai.errors import ArgumentError
 from kuai.models.bert import BERT
+from kuai.models.config import Config
 from kuai.models.gpt2 import GPT2
 from kuai.models.llama import Llama
 from kuai.models.resnet import ResNet
-from kuai.models.translation import Rule, convolution, linear, thirds
+from kuai.models.translation import Rule, convolution, linear, only_row, thirds
 from kuai.models.vit import ViT
 
 _ACTIVATIONS = {
@@ -29,28 +30,28 @@ _ACTIVATIONS = {
 _LAYER = r"layers.\1."
 
 
-def gpt2(config: Any) -> GPT2:
+def gpt2(config: Config) -> GPT2:
     """The net of a gpt2 config."""
-    _only(config, "scale_attn_weights", True)
-    _only(config, "scale_attn_by_inverse_layer_idx", False)
-    _only(config, "add_cross_attention", False)
-    _only(config, "tie_word_embeddings", True)
+    config.only("scale_attn_weights", True)
+    config.only("scale_attn_by_inverse_layer_idx", False)
+    config.only("add_cross_attention", False)
+    config.only("tie_word_embeddings", True)
     for other in ("embd_pdrop", "attn_pdrop"):
-        _only(config, other, config.get("resid_pdrop", 0.1))
+        config.only(other, config.number("resid_pdrop", 0.1))
     return GPT2(
-        config.get("vocab_size", 50257),
-        width=config.get("n_embd", 768),
-        layers=config.get("n_layer", 12),
-        heads=config.get("n_head", 12),
-        positions=config.get("n_positions", 1024),
-        hidden=config.get("n_inner"),
+        config.count("vocab_size", 50257),
+        width=config.count("n_embd", 768),
+        layers=config.count("n_layer", 12),
+        heads=config.count("n_head", 12),
+        positions=config.count("n_positions", 1024),
+        hidden=config.count("n_inner", None),
         activation=_activation(config, "activation_function", "gelu_new"),
-        dropout=config.get("resid_pdrop", 0.1),
-        epsilon=config.get("layer_norm_epsilon", 1e-5),
+        dropout=config.number("resid_pdrop", 0.1),
+        epsilon=config.number("layer_norm_epsilon", 1e-5),
     )
 
 
-def gpt2_rules(_: Any) -> list[Rule]:
+def gpt2_rules(_: Config) -> list[Rule]:
     """Where a gpt2's arrays go; its layers have (inputs, outputs), as Dense."""
     start = r"(?:transformer\.)?"
     layer = start + r"h\.(\d+)\."
@@ -71,41 +72,41 @@ def gpt2_rules(_: Any) -> list[Rule]:
     ]
 
 
-def llama(config: Any) -> Llama:
+def llama(config: Config) -> Llama:
     """The net of a llama config."""
-    _only(config, "mlp_bias", False)
-    _only(config, "hidden_act", "silu")
-    _only(config, "attention_dropout", 0.0)
-    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    base = rotary.get("rope_theta") or config.get("rope_theta", 10000.0)
+    config.only("mlp_bias", False)
+    config.only("hidden_act", "silu")
+    config.only("attention_dropout", 0.0)
+    rotary = config.part("rope_parameters") or config.part("rope_scaling") or Config({})
+    base = rotary.number("rope_theta", None) or config.number("rope_theta", 10000.0)
     return Llama(
-        config.get("vocab_size", 32000),
-        width=config.get("hidden_size", 4096),
-        layers=config.get("num_hidden_layers", 32),
-        heads=config.get("num_attention_heads", 32),
-        key_heads=config.get("num_key_value_heads"),
-        head_width=config.get("head_dim"),
-        hidden=config.get("intermediate_size", 11008),
+        config.count("vocab_size", 32000),
+        width=config.count("hidden_size", 4096),
+        layers=config.count("num_hidden_layers", 32),
+        heads=config.count("num_attention_heads", 32),
+        key_heads=config.count("num_key_value_heads", None),
+        head_width=config.count("head_dim", None),
+        hidden=config.count("intermediate_size", 11008),
         rotary_base=base,
         rotary_scaling=_rotary_scaling(rotary),
-        epsilon=config.get("rms_norm_eps", 1e-6),
-        use_bias=config.get("attention_bias", False),
-        tied=config.get("tie_word_embeddings", False),
+        epsilon=config.number("rms_norm_eps", 1e-6),
+        use_bias=config.flag("attention_bias", False),
+        tied=config.flag("tie_word_embeddings", False),
     )
 
 
-def _rotary_scaling(rotary: Any) -> Any:
+def _rotary_scaling(rotary: Config) -> Any:
     kind = rotary.get("rope_type", rotary.get("type", "default"))
     if kind == "default":
         return None
     if kind == "linear":
-        return nn.LinearScaling(rotary["factor"])
+        return nn.LinearScaling(rotary.number("factor"))
     if kind == "llama3":
         return nn.Llama3Scaling(
-            rotary["factor"],
-            rotary["low_freq_factor"],
-            rotary["high_freq_factor"],
-            rotary["original_max_position_embeddings"],
+            rotary.number("factor"),
+            rotary.number("low_freq_factor"),
+            rotary.number("high_freq_factor"),
+            rotary.count("original_max_position_embeddings"),
         )
     raise ArgumentError(
         f"from_pretrained: expected rotary positions of the type default, linear or llama3, got "
@@ -113,7 +114,7 @@ def _rotary_scaling(rotary: Any) -> Any:
     )
 
 
-def llama_rules(config: Any) -> list[Rule]:
+def llama_rules(config: Config) -> list[Rule]:
     """Where a llama's arrays go."""
     start = r"(?:model\.)?"
     layer = start + r"layers\.(\d+)\."
@@ -125,7 +126,7 @@ def llama_rules(config: Any) -> list[Rule]:
     ]
     for part in ("gate", "up", "down"):
         rules += _dense(layer + rf"mlp\.{part}_proj", _LAYER + f"feed_forward.{part}")
-    head = () if config.get("tie_word_embeddings", False) else ("head.weight",)
+    head = () if config.flag("tie_word_embeddings", False) else ("head.weight",)
     return [
         *rules,
         Rule(start + r"embed_tokens\.weight", ("tokens.weight",)),
@@ -137,30 +138,32 @@ def llama_rules(config: Any) -> list[Rule]:
     ]
 
 
-def bert(config: Any) -> BERT:
+def bert(config: Config) -> BERT:
     """The net of a bert config: a classifier if its architecture is one, else masked tokens."""
-    _only(config, "is_decoder", False)
-    _only(config, "position_embedding_type", "absolute")
-    _only(config, "tie_word_embeddings", True)
-    _only(config, "attention_probs_dropout_prob", config.get("hidden_dropout_prob", 0.1))
-    _only(config, "classifier_dropout", config.get("hidden_dropout_prob", 0.1))
+    config.only("is_decoder", False)
+    config.only("position_embedding_type", "absolute")
+    config.only("tie_word_embeddings", True)
+    config.only("attention_probs_dropout_prob", config.number("hidden_dropout_prob", 0.1))
+    config.only("classifier_dropout", config.number("hidden_dropout_prob", 0.1))
+    padding = config.count("pad_token_id", 0, at_least=0)
+    padding = None if config.has_null("pad_token_id") else padding
     return BERT(
-        config.get("vocab_size", 30522),
+        config.count("vocab_size", 30522),
         _classes(config) if _classifies(config) else None,
-        width=config.get("hidden_size", 768),
-        layers=config.get("num_hidden_layers", 12),
-        heads=config.get("num_attention_heads", 12),
-        positions=config.get("max_position_embeddings", 512),
-        segments=config.get("type_vocab_size", 2),
-        padding=config.get("pad_token_id", 0),
-        hidden=config.get("intermediate_size", 3072),
+        width=config.count("hidden_size", 768),
+        layers=config.count("num_hidden_layers", 12),
+        heads=config.count("num_attention_heads", 12),
+        positions=config.count("max_position_embeddings", 512),
+        segments=config.count("type_vocab_size", 2),
+        padding=padding,
+        hidden=config.count("intermediate_size", 3072),
         activation=_activation(config, "hidden_act", "gelu"),
-        dropout=config.get("hidden_dropout_prob", 0.1),
-        epsilon=config.get("layer_norm_eps", 1e-12),
+        dropout=config.number("hidden_dropout_prob", 0.1),
+        epsilon=config.number("layer_norm_eps", 1e-12),
     )
 
 
-def bert_rules(config: Any) -> list[Rule]:
+def bert_rules(config: Config) -> list[Rule]:
     """Where a bert's arrays go."""
     start = r"(?:bert\.)?"
     embedded = start + r"embeddings\."
@@ -193,25 +196,30 @@ def bert_rules(config: Any) -> list[Rule]:
     ]
 
 
-def vit(config: Any) -> ViT:
+def image_size(config: Config) -> int:
+    """Height and width of a vit's images."""
+    return int(config.count("image_size", 224))
+
+
+def vit(config: Config) -> ViT:
     """The net of a vit config."""
-    _only(config, "qkv_bias", True)
-    _only(config, "attention_probs_dropout_prob", config.get("hidden_dropout_prob", 0.0))
+    config.only("qkv_bias", True)
+    config.only("attention_probs_dropout_prob", config.number("hidden_dropout_prob", 0.0))
     return ViT(
         _classes(config),
-        image=config.get("image_size", 224),
-        patch=config.get("patch_size", 16),
-        width=config.get("hidden_size", 768),
-        layers=config.get("num_hidden_layers", 12),
-        heads=config.get("num_attention_heads", 12),
-        hidden=config.get("intermediate_size", 3072),
+        image=image_size(config),
+        patch=config.count("patch_size", 16),
+        width=config.count("hidden_size", 768),
+        layers=config.count("num_hidden_layers", 12),
+        heads=config.count("num_attention_heads", 12),
+        hidden=config.count("intermediate_size", 3072),
         activation=_activation(config, "hidden_act", "gelu"),
-        dropout=config.get("hidden_dropout_prob", 0.0),
-        epsilon=config.get("layer_norm_eps", 1e-12),
+        dropout=config.number("hidden_dropout_prob", 0.0),
+        epsilon=config.number("layer_norm_eps", 1e-12),
     )
 
 
-def vit_rules(_: Any) -> list[Rule]:
+def vit_rules(_: Config) -> list[Rule]:
     """Where a vit's arrays go."""
     start = r"(?:vit\.)?"
     embedded = start + r"embeddings\."
@@ -219,7 +227,7 @@ def vit_rules(_: Any) -> list[Rule]:
     layer = start + r"encoder\.layer\.(\d+)\."
     return [
         Rule(embedded + "cls_token", ("token",)),
-        Rule(embedded + "position_embeddings", ("positions.weight",), lambda array: [array[0]]),
+        Rule(embedded + "position_embeddings", ("positions.weight",), only_row),
         Rule(patches + "weight", ("patches.weight",), convolution),
         Rule(patches + "bias", ("patches.bias",)),
         *_norm(layer + "layernorm_before", _LAYER + "attention_norm"),
@@ -234,21 +242,22 @@ def vit_rules(_: Any) -> list[Rule]:
     ]
 
 
-def resnet(config: Any) -> ResNet:
+def resnet(config: Config) -> ResNet:
     """The net of a resnet config."""
-    _only(config, "hidden_act", "relu")
-    _only(config, "downsample_in_first_stage", False)
-    _only(config, "downsample_in_bottleneck", False)
+    config.only("hidden_act", "relu")
+    config.only("downsample_in_first_stage", False)
+    config.only("downsample_in_bottleneck", False)
+    kind = config.choice("layer_type", "bottleneck", ("basic", "bottleneck"))
     return ResNet(
-        config.get("depths", (3, 4, 6, 3)),
+        config.counts("depths", (3, 4, 6, 3)),
         _classes(config),
-        bottleneck=config.get("layer_type", "bottleneck") == "bottleneck",
-        widths=config.get("hidden_sizes", (256, 512, 1024, 2048)),
-        stem=config.get("embedding_size", 64),
+        bottleneck=kind == "bottleneck",
+        widths=config.counts("hidden_sizes", (256, 512, 1024, 2048)),
+        stem=config.count("embedding_size", 64),
     )
 
 
-def resnet_rules(_: Any) -> list[Rule]:
+def resnet_rules(_: Config) -> list[Rule]:
     """Where a resnet's arrays go."""
     start = r"(?:resnet\.)?"
     unit = start + r"encoder\.stages\.(\d+)\.layers\.(\d+)\."
@@ -296,32 +305,45 @@ def _attention(name: str, layer: str) -> list[Rule]:
     return [rule for part in parts for rule in _dense(name + part, f"{layer}attention.{part}")]
 
 
-def _classifies(config: Any) -> bool:
-    return any("Classification" in str(name) for name in config.get("architectures") or ())
+def _classifies(config: Config) -> bool:
+    return "BertForSequenceClassification" in _architectures(config)
 
 
-def _classes(config: Any) -> int:
-    return len(config["id2label"]) if config.get("id2label") else config.get("num_labels", 2)
+def _architectures(config: Config) -> list[str]:
+    names = config.get("architectures", [])
+    return list(map(str, names)) if isinstance(names, list) else [str(names)]
 
 
-def _activation(config: Any, key: str, default: str) -> Any:
-    name = config.get(key, default)
-    if name not in _ACTIVATIONS:
-        raise ArgumentError(
-            f"from_pretrained: expected {key} to be one of {', '.join(_ACTIVATIONS)}, got "
-            f"{name!r}; other activations are not known"
-        )
-    return _ACTIVATIONS[name]
+def check_head(config: Config, known: tuple[str, ...]) -> None:
+    """Refuse a net with another head, or with none, than those that are known.
 
-
-def _only(config: Any, key: str, wanted: Any) -> None:
-    """Refuse what the net here cannot do, rather than give other numbers.
+    Args:
+        config: a folder's; one that names no architecture is taken.
+        known: architectures.
 
     Raises:
-        ArgumentError: the config has another value.
+        ArgumentError: it is of none of them.
     """
-    if config.get(key, wanted) not in (wanted, None):
+    names = _architectures(config)
+    if names and not set(names) & set(known):
         raise ArgumentError(
-            f"from_pretrained: expected {key} to be {wanted!r}, got {config[key]!r}; the net here "
-            "has no such option"
+            f"from_pretrained: config.json: expected architectures to be one of {', '.join(known)},"
+            f" got {', '.join(names)}, whose head (or lack of one) the nets here have not; save it "
+            f"with transformers as {known[0]}, whose head can be replaced here"
         )
+
+
+def _classes(config: Config) -> int:
+    names = config.get("id2label")
+    if names is None:
+        return int(config.count("num_labels", 2))
+    if not isinstance(names, dict) or not names:
+        raise ArgumentError(
+            "from_pretrained: config.json: expected id2label to be an object from numbers to names "
+            f"of classes, got {names!r}; look at the config"
+        )
+    return len(names)
+
+
+def _activation(config: Config, key: str, default: str) -> Any:
+    return _ACTIVATIONS[config.choice(key, default, _ACTIVATIONS)]

@@ -1,23 +1,20 @@
-"""Tokens one after the other: prompt, draw, append, until an end token or a length.
-
-The whole loop is one program: a while on arrays that carries the tokens, the net's cache and a
-random key, and stops as soon as every sequence has ended.
-"""
+"""Nets that tell the next token, and so write: prompt, draw, append, until an end or a length."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
 
 from kuai import random
 from kuai.core.block import Block
 from kuai.core.extensions import run_transform
 from kuai.core.modes import eval_mode
-from kuai.errors import ArgumentError, DtypeError, ShapeError
+from kuai.models import prompts
+from kuai.models.drawing import Draw
+from kuai.models.writing import Task, continued
+from kuai.nn._check import check_count
 
 
 class LanguageModel(Block):
@@ -33,6 +30,7 @@ class LanguageModel(Block):
     Attributes:
         longest: how many tokens the net has positions for, which `generate` does not go beyond;
             default None: any number.
+        vocabulary: how many tokens it knows, from 0; default None: `generate` does not check them.
 
     Shape:
         Integers (batch, length) → logits (batch, length, vocabulary); with a cache (logits, the
@@ -58,6 +56,7 @@ class LanguageModel(Block):
     """
 
     longest: int | None = None
+    vocabulary: int | None = None
 
     def make_cache(self, batch: int, length: int) -> Any:
         """What the net remembers of the tokens before: arrays, empty yet.
@@ -85,9 +84,14 @@ class LanguageModel(Block):
         top_k: int | None = None,
         top_p: float | None = None,
         end: int | None = None,
+        window: int | None = None,
         key: Any = None,
     ) -> jax.Array:
         """Go on with sequences of tokens.
+
+        In a compiled block or function, tokens and lengths have no values that could be checked: a
+        token that is not in the vocabulary gives any token there, and lengths out of their range
+        give any sequence.
 
         Args:
             tokens: integers (batch, prompt): how the sequences begin.
@@ -101,170 +105,50 @@ class LanguageModel(Block):
                 default all.
             end: the token that ends a sequence; what stands behind it is this token again. The loop
                 stops as soon as all sequences have ended. Default none.
+            window: how many of the last tokens the net sees at most; default all. With it, a text
+                may be longer than the net has positions for. Until the window is full, the net
+                remembers what it saw; then it runs on the whole window for each token.
             key: of the draws; default the next of kuai's own.
 
         Returns:
             Integers (batch, prompt + length), the prompts included.
 
         Raises:
-            ArgumentError: an argument is out of its range, or there are more tokens than the net
-                has positions for.
-            DtypeError: the tokens are no integers.
-            ShapeError: they are not (batch, prompt), or `lengths` is not (batch,).
+            ArgumentError: an argument is out of its range, a token or `end` is not in the
+                vocabulary, or there are more tokens than the net has positions for and no
+                `window`.
+            DtypeError: tokens or lengths are no integers.
+            ShapeError: the tokens are not (batch, prompt), or `lengths` is not (batch,).
 
         Example:
             >>> net = kuai.models.GPT2(16, layers=1, heads=2, width=8, positions=10)
             >>> net.generate(jnp.array([[1, 2, 3]]), 4).shape
             (1, 7)
+            >>> net.generate(jnp.array([[1, 2, 3]]), 40, window=10).shape
+            (1, 43)
 
         Reference:
             Fan et al., "Hierarchical neural story generation" (2018), for top-k; Holtzman et al.,
             "The curious case of neural text degeneration" (2020), for top-p.
         """
-        tokens, counts = _checked(tokens, lengths)
-        _check_draws(temperature, top_k, top_p)
-        _check_length(self, tokens.shape[1], length)
+        name = type(self).__name__
+        tokens = prompts.checked_tokens(tokens, self.vocabulary, name)
+        counts, known = prompts.checked_lengths(lengths, *tokens.shape)
+        prompts.check_draws(temperature, top_k, top_p)
+        length = check_count("generate", "length", length, at_least=0)
+        end = prompts.checked_end(end, self.vocabulary, name)
+        prompts.check_room(name, self.longest, tokens.shape[1] + length, window)
         drawn = temperature > 0
         if drawn and key is None:
             key = random.key()
-        how = _Draw(drawn, top_k, top_p is not None)
+        elif drawn:
+            prompts.check_key(key)
+        task = Task(known, length, end, window, Draw(drawn, top_k, top_p is not None))
         numbers = jnp.float32(temperature), jnp.float32(1.0 if top_p is None else top_p)
-        known = int(counts.min(initial=tokens.shape[1]))
+        arrays = jnp.asarray(tokens), jnp.asarray(counts)
         if not all(holder.ready for holder in self.parameters()):
-            self(jnp.asarray(tokens[:, :1]))  # a cache has the widths that a first call settles
+            self(arrays[0][:, :1])  # a cache has the widths that a first call settles
         with eval_mode():
             return run_transform(
-                self,
-                _generated,
-                (jnp.asarray(tokens), jnp.asarray(counts), known, length, end, how, numbers, key),
-                {},
+                self, continued, (*arrays, task, numbers, key if drawn else None), {}
             )
-
-
-class _Draw(NamedTuple):
-    """How a token is drawn, as far as it decides the program."""
-
-    random: bool
-    top_k: int | None
-    top_p: bool
-
-
-def _generated(
-    net: Any,
-    tokens: jax.Array,
-    counts: jax.Array,
-    known: int,
-    length: int,
-    end: int | None,
-    how: _Draw,
-    numbers: Any,
-    key: Any,
-) -> jax.Array:
-    batch, prompt = tokens.shape
-    total = prompt + length
-    limits = counts + length
-    written = jnp.pad(tokens, ((0, 0), (0, length)), constant_values=end or 0)
-    logits, cache = net(tokens[:, :known], cache=net.make_cache(batch, total))
-
-    def going(state: Any) -> jax.Array:
-        place, *_, ended = state
-        return (place < total) & ~ended.all()
-
-    def step(state: Any) -> Any:
-        place, written, logits, cache, key, ended = state
-        key, own = (key, None) if key is None else jax.random.split(key)
-        token = _drawn(logits, how, numbers, own).astype(written.dtype)
-        given = lax.dynamic_index_in_dim(written, place, 1, keepdims=False)
-        in_prompt = place < counts
-        token = jnp.where(in_prompt | ended, given, token)
-        written = lax.dynamic_update_index_in_dim(written, token, place, 1)
-        ended = ended | (place + 1 >= limits)
-        if end is not None:
-            ended = ended | (~in_prompt & (token == end))
-        logits, cache = net(token[:, None], cache=cache)
-        return place + 1, written, logits[:, -1], cache, key, ended
-
-    start = jnp.int32(known), written, logits[:, -1], cache, key, counts + length <= known
-    return _behind_end(lax.while_loop(going, step, start)[1], limits, end)
-
-
-def _behind_end(written: jax.Array, limits: jax.Array, end: int | None) -> jax.Array:
-    """Shorter prompts leave room behind their last token."""
-    places = jnp.arange(written.shape[1])
-    filler = jnp.asarray(end or 0, written.dtype)
-    return jnp.where(places < limits[:, None], written, filler)
-
-
-def _drawn(logits: jax.Array, how: _Draw, numbers: Any, key: Any) -> jax.Array:
-    """One token for each row of logits."""
-    if not how.random:
-        return logits.argmax(-1)
-    temperature, top_p = numbers
-    logits = logits.astype(jnp.float32) / temperature
-    if how.top_k is not None:
-        least = lax.top_k(logits, min(how.top_k, logits.shape[-1]))[0][:, -1:]
-        logits = jnp.where(logits < least, -jnp.inf, logits)
-    if how.top_p:
-        logits = _among_likeliest(logits, top_p)
-    return jax.random.categorical(key, logits)
-
-
-def _among_likeliest(logits: jax.Array, top_p: jax.Array) -> jax.Array:
-    """Logits, -inf but for the likeliest tokens that have a probability of `top_p` together."""
-    ordered = jnp.sort(logits, axis=-1)[:, ::-1]
-    shares = jax.nn.softmax(ordered, axis=-1)
-    before = jnp.cumsum(shares, -1) - shares  # of the likelier ones; the likeliest always stays
-    least = jnp.min(jnp.where(before < top_p, ordered, jnp.inf), -1, keepdims=True)
-    return jnp.where(logits < least, -jnp.inf, logits)
-
-
-def _checked(tokens: Any, lengths: Any) -> tuple[Any, np.ndarray]:
-    tokens = np.asarray(tokens)
-    if not np.issubdtype(tokens.dtype, np.integer):
-        raise DtypeError(
-            f"generate: expected tokens of an integer dtype, got {tokens.dtype}; cast them with "
-            ".astype('int32')"
-        )
-    if tokens.ndim != 2 or not tokens.shape[1]:
-        raise ShapeError(
-            f"generate: expected tokens (batch, prompt) with at least one token in each prompt, "
-            f"got shape {tokens.shape}; a single prompt is tokens[None]"
-        )
-    counts = np.full(len(tokens), tokens.shape[1]) if lengths is None else np.asarray(lengths)
-    if counts.shape != (len(tokens),):
-        raise ShapeError(
-            f"generate: expected lengths of shape ({len(tokens)},), one for each prompt, got "
-            f"{counts.shape}; give as many"
-        )
-    if counts.size and not 1 <= counts.min() <= counts.max() <= tokens.shape[1]:
-        raise ArgumentError(
-            f"generate: expected lengths from 1 to {tokens.shape[1]}, the prompts' width, got "
-            f"{counts.min()} to {counts.max()}; count the tokens of each prompt"
-        )
-    return tokens.astype(np.int32), counts.astype(np.int32)
-
-
-def _check_draws(temperature: Any, top_k: Any, top_p: Any) -> None:
-    for name, value, fits, wanted in (
-        ("temperature", temperature, temperature >= 0, "a number from 0 up"),
-        ("top_k", top_k, top_k is None or top_k >= 1, "an integer from 1 up"),
-        ("top_p", top_p, top_p is None or 0 < top_p <= 1, "a number above 0 and up to 1"),
-    ):
-        if not fits:
-            raise ArgumentError(
-                f"generate: expected {name} to be {wanted}, got {value!r}; leave it out for the "
-                "default"
-            )
-
-
-def _check_length(net: LanguageModel, prompt: int, length: int) -> None:
-    if isinstance(length, bool) or not isinstance(length, int) or length < 0:
-        raise ArgumentError(
-            f"generate: expected length to be an integer from 0 up, got {length!r}; write for "
-            "example 100"
-        )
-    if net.longest is not None and prompt + length > net.longest:
-        raise ArgumentError(
-            f"generate: expected at most {net.longest} tokens, those that {type(net).__name__} has "
-            f"positions for, got {prompt} of the prompt and {length} more; ask for fewer"
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kuai import init, nn
+from kuai.models._check import check_sizes
 from kuai.models.generation import LanguageModel
 from kuai.models.layers import layer_caches, position_of, run_layers
 
@@ -57,13 +58,16 @@ class GPT2(LanguageModel):
         epsilon: float = 1e-5,
     ) -> None:
         super().__init__()
+        check_sizes("GPT2", vocabulary=vocabulary, width=width, layers=layers, heads=heads)
+        hidden = 4 * width if hidden is None else hidden
+        check_sizes("GPT2", positions=positions, hidden=hidden)
         small = init.normal(0.0, 0.02)
         self.longest = positions
 
         def layer() -> nn.TransformerEncoderLayer:
             return nn.TransformerEncoderLayer(
                 nn.MultiHeadAttention(heads, causal=True, dropout=dropout, init=small),
-                nn.FeedForward(hidden or 4 * width, activation, init=small),
+                nn.FeedForward(hidden, activation, init=small),
                 norm=lambda: nn.LayerNorm(epsilon=epsilon),
                 norm_first=True,
                 dropout=dropout,
@@ -74,6 +78,11 @@ class GPT2(LanguageModel):
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.Repeat(layer, layers)
         self.norm = nn.LayerNorm(epsilon=epsilon)
+
+    @property
+    def vocabulary(self) -> int | None:  # type: ignore[override]  # as wide as the table is now
+        """The number of tokens that there are vectors for."""
+        return getattr(self.tokens, "size", None)
 
     def make_cache(self, batch: int, length: int) -> Any:
         """Room for the keys and values of each layer, to hand to a call as `cache=`.

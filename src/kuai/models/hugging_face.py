@@ -21,11 +21,13 @@ from kuai.core.initialize import dry_run
 from kuai.core.weights import assign
 from kuai.errors import ArgumentError, FileFormatError, MissingFileError
 from kuai.models import families
+from kuai.models.config import Config
 from kuai.models.translation import Rule, translated
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+_REMEDY = f"{CONFIG} describes another net than these weights are of; download both again."
 _LARGEST_JSON = 50_000_000  # bytes; the index of a model with thousands of shards has a few million
 
 
@@ -36,28 +38,41 @@ class Family(NamedTuple):
         build: config → the net.
         rules: config → where the arrays go.
         sample: config → an input that settles the shapes.
+        architectures: nets with a head that is known; the first is the usual one.
     """
 
-    build: Callable[[Any], Block]
-    rules: Callable[[Any], list[Rule]]
-    sample: Callable[[Any], Any]
+    build: Callable[[Config], Block]
+    rules: Callable[[Config], list[Rule]]
+    sample: Callable[[Config], Any]
+    architectures: tuple[str, ...]
 
 
-def _tokens(_: Any) -> Any:
+def _tokens(_: Config) -> Any:
     return jnp.zeros((1, 1), jnp.int32)
 
 
-def _image(config: Any) -> Any:
-    size = config.get("image_size", 64)
-    return jnp.zeros((1, size, size, config.get("num_channels", 3)))
+def _image(config: Config) -> Any:
+    size = families.image_size(config)
+    return jnp.zeros((1, size, size, config.count("num_channels", 3)))
+
+
+def _any_image(config: Config) -> Any:
+    return jnp.zeros((1, 64, 64, config.count("num_channels", 3)))
 
 
 FAMILIES = {
-    "gpt2": Family(families.gpt2, families.gpt2_rules, _tokens),
-    "llama": Family(families.llama, families.llama_rules, _tokens),
-    "bert": Family(families.bert, families.bert_rules, _tokens),
-    "vit": Family(families.vit, families.vit_rules, _image),
-    "resnet": Family(families.resnet, families.resnet_rules, _image),
+    "gpt2": Family(families.gpt2, families.gpt2_rules, _tokens, ("GPT2LMHeadModel", "GPT2Model")),
+    "llama": Family(families.llama, families.llama_rules, _tokens, ("LlamaForCausalLM",)),
+    "bert": Family(
+        families.bert,
+        families.bert_rules,
+        _tokens,
+        ("BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"),
+    ),
+    "vit": Family(families.vit, families.vit_rules, _image, ("ViTForImageClassification",)),
+    "resnet": Family(
+        families.resnet, families.resnet_rules, _any_image, ("ResNetForImageClassification",)
+    ),
 }
 
 
@@ -67,7 +82,9 @@ def from_pretrained(folder: str | os.PathLike[str], *, dtype: Any = None) -> Blo
     Args:
         folder: with config.json and model.safetensors, or model.safetensors.index.json and the
             shards that it names. `save_pretrained` of the library transformers writes one. The
-            families gpt2, llama, bert, vit and resnet are known.
+            families gpt2, llama, bert, vit and resnet are known, with the heads GPT2LMHeadModel
+            (whose arrays GPT2Model has too), LlamaForCausalLM, BertForMaskedLM, BertForPreTraining,
+            BertForSequenceClassification, ViTForImageClassification, ResNetForImageClassification.
         dtype: of the parameters; default float32, whatever the file has.
 
     Returns:
@@ -75,7 +92,8 @@ def from_pretrained(folder: str | os.PathLike[str], *, dtype: Any = None) -> Blo
         classifiers logits of classes; images have their channels last.
 
     Raises:
-        ArgumentError: the model is of no known family, or has an option that its net lacks.
+        ArgumentError: the model is of no known family, has another head or none, or an option
+            that its net lacks; or a value in the config makes no sense.
         MissingFileError: the folder, its config, its weights or a shard is not there.
         FileFormatError: a file is damaged or of another format.
         CheckpointError: the arrays do not fit the net that the config describes; the message lists
@@ -93,25 +111,27 @@ def from_pretrained(folder: str | os.PathLike[str], *, dtype: Any = None) -> Blo
         raise MissingFileError(
             f"from_pretrained: {path}: no such folder; give one with {CONFIG} in it"
         )
-    config = _object(path / CONFIG)
-    family = _family(path, config)
+    values = _object(path / CONFIG)
+    family, config = _family(path, values), Config(values)
+    families.check_head(config, family.architectures)
     net = family.build(config)
     if dtype is not None:
         net.astype(dtype)
     dry_run(net, (family.sample(config),), {})
-    arrays = translated(_arrays(path), family.rules(config))
-    assign(net, arrays, {}, strict=True, source=str(path))
+    told = {"source": str(path), "remedy": _REMEDY}
+    arrays = translated(_arrays(path), family.rules(config), net=type(net).__name__, **told)
+    assign(net, arrays, {}, strict=True, **told)
     return net
 
 
 def _family(path: Path, config: dict[str, Any]) -> Family:
     kind = config.get("model_type")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise ArgumentError(
             f"from_pretrained: {path}: expected a model of a known family ({', '.join(FAMILIES)}), "
             f"got model_type {kind!r}; build the net with kuai.nn and load its arrays by path"
         )
-    return FAMILIES[kind]
+    return FAMILIES[str(kind)]
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

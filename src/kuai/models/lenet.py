@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kuai import nn
+from kuai.models._check import check_sizes
 
 
 def lenet(classes: int = 10, *, activation: Any = "sigmoid") -> nn.Sequential:
@@ -28,6 +29,7 @@ def lenet(classes: int = 10, *, activation: Any = "sigmoid") -> nn.Sequential:
     Reference:
         LeCun et al., "Gradient-based learning applied to document recognition" (1998).
     """
+    check_sizes("lenet", classes=classes)
     return nn.Sequential(
         nn.Conv2d(6, 5, padding=2, activation=activation),
         nn.AvgPool2d(2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kuai import init, nn
+from kuai.models._check import check_sizes
 from kuai.models.generation import LanguageModel
 from kuai.models.layers import layer_caches, run_layers
 
@@ -61,6 +62,8 @@ class Llama(LanguageModel):
         tied: bool = False,
     ) -> None:
         super().__init__()
+        check_sizes("Llama", vocabulary=vocabulary, width=width, layers=layers, heads=heads)
+        check_sizes("Llama", hidden=hidden)
         small = init.normal(0.0, 0.02)
 
         def layer() -> nn.TransformerEncoderLayer:
@@ -85,6 +88,11 @@ class Llama(LanguageModel):
         self.layers = nn.Repeat(layer, layers)
         self.norm = nn.RMSNorm(epsilon=epsilon)
         self.head = None if tied else nn.Dense(vocabulary, use_bias=False, init=small)
+
+    @property
+    def vocabulary(self) -> int | None:  # type: ignore[override]  # as wide as the table is now
+        """The number of tokens that there are vectors for."""
+        return getattr(self.tokens, "size", None)
 
     def make_cache(self, batch: int, length: int) -> Any:
         """Room for the keys and values of each layer, to hand to a call as `cache=`.

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from kuai import nn
+from kuai.models._check import check_sizes
 from kuai.models.generation import LanguageModel
 from kuai.nn._check import check_count
 
@@ -48,11 +49,17 @@ class LSTMLanguageModel(LanguageModel):
         tied: bool = False,
     ) -> None:
         super().__init__()
+        check_sizes("LSTMLanguageModel", vocabulary=vocabulary, width=width, layers=layers)
         self.width, self.depth = width, layers
         self.tokens = nn.Embedding(vocabulary, width)
         self.dropout = nn.Dropout(dropout)
         self.lstm = nn.LSTM(width, layers=layers, dropout=dropout)
         self.head = None if tied else nn.Dense(vocabulary)
+
+    @property
+    def vocabulary(self) -> int | None:  # type: ignore[override]  # as wide as the table is now
+        """The number of tokens that there are vectors for."""
+        return getattr(self.tokens, "size", None)
 
     def make_cache(self, batch: int, length: int) -> Any:
         """The state of each layer, zeros, to hand to a call as `cache=`.

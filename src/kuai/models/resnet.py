@@ -7,7 +7,7 @@ from typing import Any
 
 from kuai import nn
 from kuai.core.block import Block
-from kuai.models._check import check_equal_length
+from kuai.models._check import check_each, check_equal_length, check_sizes
 
 
 class ResidualUnit(Block):
@@ -49,7 +49,7 @@ class ResNet(Block):
         classes: number of outputs; default 1000.
         bottleneck: whether the units are bottlenecks; default True.
         widths: filters of each stage; default 64, 128, 256, 512, or four times that with
-            bottlenecks.
+            bottlenecks, whose 3 by 3 convolutions have a fourth of them.
         stem: filters of the first convolution; default 64.
         small_images: whether the stem keeps the size of the image, a 3 by 3 convolution without
             pooling, for images of 32 by 32 or less; default False: 7 by 7, and a quarter of the
@@ -82,8 +82,11 @@ class ResNet(Block):
         small_images: bool = False,
     ) -> None:
         super().__init__()
+        units = check_each("ResNet", "units", units)
+        check_sizes("ResNet", classes=classes, stem=stem)
         if widths is None:
             widths = [64 * 2**stage * (4 if bottleneck else 1) for stage in range(len(units))]
+        widths = check_each("ResNet", "widths", widths, at_least=4 if bottleneck else 1)
         check_equal_length("ResNet", "widths", widths, "units", units)
         body = _bottleneck if bottleneck else _basic
         self.stem = _stem(stem, small_images)

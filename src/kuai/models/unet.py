@@ -10,6 +10,8 @@ from kuai import nn
 from kuai.core.block import Block
 from kuai.core.tree import here
 from kuai.errors import ShapeError
+from kuai.models._check import check_sizes
+from kuai.nn._check import as_floating, check_count
 
 
 class UNet(Block):
@@ -27,7 +29,8 @@ class UNet(Block):
         size (the paper's lose a border), so height and width must be divisible by 2^depth.
 
     Raises:
-        ArgumentError: a number is out of range.
+        ArgumentError: a number is out of range; when called, the input is no array.
+        DtypeError: when called, the input is not floating.
         ShapeError: when called, height or width is not divisible by 2^depth.
 
     Example:
@@ -44,6 +47,8 @@ class UNet(Block):
         self, classes: int = 2, *, width: int = 64, depth: int = 4, batch_norm: bool = True
     ) -> None:
         super().__init__()
+        check_sizes("UNet", classes=classes, width=width)
+        check_count("UNet", "depth", depth, at_least=0)
         widths = [width * 2**step for step in range(depth)]
         self.down = [_pair(w, batch_norm) for w in widths]
         self.pool = nn.MaxPool2d(2)
@@ -54,6 +59,7 @@ class UNet(Block):
 
     def forward(self, x: Any) -> Any:
         """Logits of every pixel."""
+        x = as_floating(x)
         self._check_divisible(x)
         across = []
         for convolve in self.down:

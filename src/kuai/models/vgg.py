@@ -7,7 +7,7 @@ from typing import Any
 
 from kuai import nn
 from kuai.core.block import Block
-from kuai.models._check import check_equal_length
+from kuai.models._check import check_each, check_equal_length, check_sizes
 
 
 def vgg(
@@ -47,6 +47,9 @@ def vgg(
         recognition" (2015). The average over 7 by 7 regions before the Dense layers is
         torchvision's: it does nothing to images of 224 by 224.
     """
+    stacks = check_each("vgg", "stacks", stacks)
+    widths = check_each("vgg", "widths", widths)
+    check_sizes("vgg", classes=classes, hidden=hidden)
     check_equal_length("vgg", "widths", widths, "stacks", stacks)
     features = nn.Sequential()
     for count, width in zip(stacks, widths, strict=True):

@@ -11,7 +11,9 @@ from kuai.core.block import Block
 from kuai.core.parameter import Parameter
 from kuai.core.tree import here
 from kuai.errors import ArgumentError, ShapeError
+from kuai.models._check import check_sizes
 from kuai.models.bert import first_token
+from kuai.nn._check import as_floating
 
 _INIT = init.truncated_normal(0.02)
 
@@ -36,7 +38,9 @@ class ViT(Block):
         (batch, image, image, channels) → (batch, classes).
 
     Raises:
-        ArgumentError: `patch` does not divide `image`, or a number is out of its range.
+        ArgumentError: `patch` does not divide `image`, or a number is out of its range; when
+            called, the input is no array.
+        DtypeError: when called, the input is not floating.
         ShapeError: when called, the images have another size.
 
     Example:
@@ -65,7 +69,11 @@ class ViT(Block):
         epsilon: float = 1e-12,
     ) -> None:
         super().__init__()
-        if patch < 1 or image % patch:
+        check_sizes("ViT", classes=classes, image=image, patch=patch)
+        check_sizes("ViT", width=width, layers=layers, heads=heads)
+        hidden = 4 * width if hidden is None else hidden
+        check_sizes("ViT", hidden=hidden)
+        if image % patch:
             raise ArgumentError(
                 f"ViT: expected a patch that divides the image of {image} pixels, got {patch}; "
                 "change one of them"
@@ -76,7 +84,7 @@ class ViT(Block):
         def layer() -> nn.TransformerEncoderLayer:
             return nn.TransformerEncoderLayer(
                 nn.MultiHeadAttention(heads, dropout=dropout, init=_INIT),
-                nn.FeedForward(hidden or 4 * width, activation, init=_INIT),
+                nn.FeedForward(hidden, activation, init=_INIT),
                 norm=lambda: nn.LayerNorm(epsilon=epsilon),
                 norm_first=True,
                 dropout=dropout,
@@ -92,13 +100,16 @@ class ViT(Block):
 
     def forward(self, x: Any) -> Any:
         """Logits of images."""
+        x = as_floating(x)
         if x.ndim != 4 or x.shape[1:3] != (self.image, self.image):
             raise ShapeError(
                 f"{here()}: expected images (batch, {self.image}, {self.image}, channels), got "
                 f"shape {x.shape}; resize them, or make a net for that size"
             )
-        patches = self.patches(x).reshape(len(x), -1, self.token.shape[-1])
-        token = jnp.broadcast_to(self.token, (len(x), 1, patches.shape[-1]))
+        patches = self.patches(x)
+        batch, height, width, features = patches.shape
+        patches = patches.reshape(batch, height * width, features)
+        token = jnp.broadcast_to(self.token, (batch, 1, features))
         x = jnp.concatenate([token.astype(patches.dtype), patches], 1)
         x = self.layers(self.dropout(self.positions(x)))
         return self.head(first_token(self.norm(x)))
