@@ -234,6 +234,17 @@ def test_only_what_fits_is_loaded_when_not_strict(saved):
         net.load(saved(linear(9, 9, "head")), strict=False)
 
 
+def test_names_of_one_kind_are_taken_together_when_not_strict(saved):
+    """Places of the equivalent network are not mixed with paths, of which 1 would be another."""
+    arrays = linear(3, 4, "module.0") | linear(9, 9, "module.1") | linear(4, 4, "module.2")
+    net = nn.Sequential(nn.Dense(4, "relu"), nn.Dense(4, "relu"), nn.Dense(9))
+    net.initialize(sample=jnp.ones((1, 3)))
+    moves = net.load(saved(arrays), strict=False, dry_run=True)
+    assert [row.theirs[0] for row in moves.rows][::2] == ["module.0.weight", "module.2.weight"]
+    assert moves.missing == ["2.weight", "2.bias"]
+    assert moves.passed_over == ["module.1.weight", "module.1.bias"]
+
+
 def test_a_selection_is_loaded_alone(saved):
     net = Two().initialize(sample=jnp.ones((1, 3)))
     before = np.asarray(net.out.weight)

@@ -60,8 +60,8 @@ Found = list[Place]
 def by_name(units: list[Unit], names: Names) -> Found | None:
     """Every layer at its own name, below what all of the file's names may begin with."""
     for own in ([unit.name for unit in units], [unit.path for unit in units]):
-        for outer in _outer(own, names):
-            found = _each(units, names, [_below(outer, name) for name in own])
+        for outer in outers(own, names):
+            found = _each(units, names, [below(outer, name) for name in own])
             if found is not None:
                 return found
     return None
@@ -154,8 +154,8 @@ def resolved(parts: list[Part], here: dict[str, str]) -> dict[str, str] | None:
     for part in parts:
         for place, theirs in enumerate(part.theirs):
             group = groups[_outer_of(theirs)]
-            number = _below(_outer_of(theirs), str(group.index(theirs)))
-            further = _below(_outer_of(theirs), str(len(group)))
+            number = below(_outer_of(theirs), str(group.index(theirs)))
+            further = below(_outer_of(theirs), str(len(group)))
             ours = part.ours[place : place + 1] if len(part.theirs) == len(part.ours) else ()
             spellings = [_dotted(theirs), *ours] + [number] * (further not in here)
             name = next((n for n in spellings if n in here), None)
@@ -211,7 +211,7 @@ def _each(units: list[Unit], names: Names, prefixes: list[str]) -> Found | None:
     return None if left else found
 
 
-def _outer(own: list[str], names: Names) -> Iterator[str]:
+def outers(own: list[str], names: Names) -> Iterator[str]:
     """What the whole file may be called, "module" for example: "" first."""
     yield ""
     first = own[0] if own else ""
@@ -222,7 +222,8 @@ def _outer(own: list[str], names: Names) -> Iterator[str]:
             yield prefix
 
 
-def _below(outer: str, name: str) -> str:
+def below(outer: str, name: str) -> str:
+    """A name below another; either may be empty."""
     return f"{outer}.{name}" if outer and name else outer or name
 
 

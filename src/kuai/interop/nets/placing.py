@@ -122,16 +122,25 @@ def _names_of(unit: Unit, local: str) -> bool:
 
 def _what_fits(layers: list[Unit], names: Names, weights: Weights, net: str) -> Placed:
     """The layers that stand at their names, for a load that need not be of everything."""
+    spelled = [
+        [matching.below(outer, name) for name in own]
+        for own in ([unit.name for unit in layers], [unit.path for unit in layers])
+        for outer in matching.outers(own, names)
+    ]
+    found = max((_at(layers, own, names) for own in spelled), key=lambda found: len(found.pairs))
+    if not found.pairs:
+        raise CheckpointError(different(net, weights.path, layers, [names]))
+    return found
+
+
+def _at(layers: list[Unit], own: list[str], names: Names) -> Placed:
     pairs, missing = [], []
     free = names
-    for unit in layers:
-        places = (matching.place_at(unit, prefix, free) for prefix in (unit.name, unit.path))
-        place = next((found for found in places if found is not None), None)
+    for unit, prefix in zip(layers, own, strict=True):
+        place = matching.place_at(unit, prefix, free)
         if place is None:
             missing.append(unit)
             continue
         pairs.append((unit, place))
         free = free.without(place.names)
-    if not pairs:
-        raise CheckpointError(different(net, weights.path, layers, [names]))
     return Placed(pairs, names, [array.own for array in free.values()], missing)
