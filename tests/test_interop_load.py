@@ -492,3 +492,120 @@ def test_what_cannot_be_saved_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(kuai.errors.DeferredInitError, match="call the net once"):
         Two().save(tmp_path / "net", system="torch")
     assert list(tmp_path.iterdir()) == []
+
+
+# --- what must not be guessed --------------------------------------------------------------------
+
+
+def numbered(*names):
+    """A file of Linears whose biases tell their place."""
+    return {
+        key: array
+        for number, name in enumerate(names)
+        for key, array in {
+            f"{name}.weight": np.full((4, 4), number, np.float32),
+            f"{name}.bias": np.full(4, number, np.float32),
+        }.items()
+    }
+
+
+def places(net):
+    return [float(layer.bias[0]) for layer in net]
+
+
+@pytest.mark.parametrize("mapping", [[(r"^backbone\.", "")], {"backbone": ""}])
+def test_a_mapping_may_lead_to_the_names_of_the_equivalent_network(saved, mapping):
+    path = saved(numbered("backbone.0", "backbone.2", "backbone.4"))
+    net = nn.Sequential(nn.Dense(4, "relu"), nn.Dense(4, "relu"), nn.Dense(4))
+    assert places(net.load(path, mapping=mapping)) == [0, 1, 2]
+
+
+def test_a_mapping_to_a_path_that_does_not_exist_is_refused(saved):
+    path = saved(numbered("a", "b"))
+    with pytest.raises(
+        CheckpointError, match=r"leads 'a.weight' to 'oot.weight', where the net has"
+    ):
+        Two().load(path, mapping={"a": "oot", "b": "hiden"})
+
+
+def test_what_is_passed_over_is_told(saved):
+    path = saved(numbered("fc", "fc_out", "old"))
+    moves = Two().load(path, mapping={"old": None}, dry_run=True)
+    assert moves.passed_over == ["old.weight", "old.bias"]
+    moves = Two().load(path, mapping={"fc": None}, dry_run=True)  # it begins fc_out too
+    assert moves.passed_over == ["fc.weight", "fc.bias"]
+
+
+def test_heads_that_the_file_splits_otherwise_do_not_fit(tmp_path):
+    net = nn.MultiHeadAttention(4).initialize(sample=jnp.ones((1, 3, 16)))
+    net.save(tmp_path / "net.weights.h5", system="keras")
+    with pytest.raises(CheckpointError, match="nothing was changed"):
+        nn.MultiHeadAttention(8).load(tmp_path / "net.weights.h5")
+
+
+def test_a_selection_that_splits_what_stands_together_is_refused(tmp_path):
+    net = nn.MultiHeadAttention(2).initialize(sample=jnp.ones((1, 3, 4)))
+    with pytest.raises(CheckpointError, match=r"takes some of query.weight, key.weight, value.w"):
+        net.save(tmp_path / "net", system="torch", select="query.*")
+    dense = nn.Dense(2).initialize(sample=jnp.ones((1, 3)))
+    with pytest.raises(CheckpointError, match="takes some of weight, bias of Dense, which kera"):
+        dense.save(tmp_path / "net.weights.h5", system="keras", select="bias")
+
+
+def test_tied_arrays_stand_twice_in_keras(tmp_path):
+    net = Two().initialize(sample=jnp.ones((1, 4)))
+    net.out.weight = net.hidden.params.weight
+    net.save(tmp_path / "net.weights.h5", system="keras")
+    found = kuai.interop.read(tmp_path / "net.weights.h5")
+    assert [found.shapes[name] for name in found] == [(4, 4), (4,), (4, 4), (4,)]
+
+
+def test_a_norm_of_groups_flattens_nothing(tmp_path):
+    x = jnp.asarray(array(2, 4, 5, 3))
+    net = nn.Sequential(nn.Conv2d(6, 3), nn.GroupNorm(2), nn.Dense(3)).initialize(sample=x)
+    net.save(tmp_path / "net.pt", system="torch", sample=x)
+    found = kuai.interop.read(tmp_path / "net.pt")
+    np.testing.assert_array_equal(found["2.weight"].T, net[2].weight)
+
+
+class Turned(Block):
+    """Flattens in the order of channels first by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3)
+        self.out = nn.Dense(3)
+
+    def forward(self, x):
+        y = self.conv(x).transpose(0, 3, 1, 2)
+        return self.out(y.reshape(len(y), -1))
+
+
+@pytest.mark.parametrize("sizes", [(4, 5), (4, 4)])
+def test_a_map_that_was_turned_by_hand_is_refused(tmp_path, sizes):
+    x = jnp.asarray(array(2, *sizes, 1))
+    net = Turned().initialize(sample=x)
+    with pytest.raises(ArgumentError, match="or in another order, and what that is in the file"):
+        net.save(tmp_path / "net.pt", system="torch", sample=x)
+
+
+def test_every_net_with_maps_and_dense_layers_is_asked_for_a_sample(tmp_path):
+    x = jnp.asarray(array(2, 4, 4, 3))
+    net = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Dense(3)).initialize(sample=x)
+    with pytest.raises(ArgumentError, match=r"sample: 2 \(Dense\) may follow a Flatten"):
+        net.save(tmp_path / "net.pt", system="torch")
+    net.save(tmp_path / "net.pt", system="torch", sample=x)
+    order = np.arange(12).reshape(3, 2, 2).transpose(1, 2, 0).ravel()
+    found = kuai.interop.read(tmp_path / "net.pt")
+    np.testing.assert_array_equal(found["2.weight"].T[order], net[2].weight)
+
+
+def test_other_layers_behind_a_flatten(tmp_path):
+    x = jnp.asarray(array(2, 4, 5, 1))
+    net = nn.Sequential(nn.Conv2d(2, 3), nn.Flatten(), nn.RMSNorm()).initialize(sample=x)
+    net[2].weight = jnp.arange(12.0)
+    net.save(tmp_path / "net.pt", system="torch", sample=x)
+    order = np.arange(12).reshape(2, 2, 3).transpose(1, 2, 0).ravel()
+    np.testing.assert_array_equal(
+        kuai.interop.read(tmp_path / "net.pt")["2.weight"][order], net[2].weight
+    )

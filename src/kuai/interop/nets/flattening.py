@@ -21,14 +21,14 @@ from jax.extend.core import Literal, Var
 
 from kuai import nn
 from kuai.core.block import Block
-from kuai.core.tree import join
 from kuai.errors import ArgumentError, KuaiError
 from kuai.interop.nets.schemas import CHANNELS_FIRST
 from kuai.interop.nets.units import Unit
 
 _ENTERS, _MAP = "kuai enters ", "kuai map "
 _MIXING = ("dot_general", "conv_general_dilated")
-_RECEIVERS = (nn.Dense, nn.BatchNorm, nn.LayerNorm)
+_MOVING = ("transpose", "rev", "sort", "gather", "scatter")  # keep a shape and move elements
+_RECEIVERS = (nn.Dense, nn.BatchNorm, nn.LayerNorm, nn.RMSNorm, nn.PReLU)
 
 
 @dataclass(frozen=True)
@@ -54,19 +54,11 @@ class Flattened:
         return (np.moveaxis(places, 0, -1) if front else np.moveaxis(places, -1, 0)).ravel()
 
 
-def orders(
-    net: Block,
-    layers: list[Unit],
-    shapes: dict[str, tuple[int, ...]],
-    system: str,
-    sample: Any,
-) -> dict[str, np.ndarray]:
+def orders(net: Block, system: str, sample: Any) -> dict[str, np.ndarray]:
     """Path of a layer → the place there of each feature here, where a feature map was flattened.
 
     Args:
         net: the net.
-        layers: of the net.
-        shapes: path of an array → its shape here.
         system: the other one.
         sample: an input, a tuple of inputs, or None.
 
@@ -76,7 +68,7 @@ def orders(
     if sample is not None:
         found = {path: flat.order(system) for path, flat in flattened(net, sample).items()}
         return {path: order for path, order in found.items() if order is not None}
-    asked = _in_question(layers, shapes, system)
+    asked = _in_question(net, system)
     if asked is not None:
         raise ArgumentError(
             f"sample: {asked} may follow a Flatten of a feature map, which {system} flattens in "
@@ -194,14 +186,14 @@ class _Graph:
             kept = len(joined) - 1
             if len(sizes) <= len(joined) or sizes[:kept] != joined[:kept]:
                 continue
-            layout = self._layout(inputs[0])
-            if layout is None:
+            layout, shape, is_turned = self._map(inputs[0])
+            if layout is None or len(joined) >= len(shape):  # a norm's groups, joined again
                 continue
-            if is_moved or joined[-1:] != features:
+            if is_moved or is_turned or sizes != shape or joined[-1:] != features:
                 raise ArgumentError(
                     f"{path}: its input holds a flattened feature map of sizes {sizes[kept:]} "
-                    "among other things, and their order in the file is not known; load it by "
-                    "hand, from kuai.interop.read"
+                    "among other things or in another order, and what that is in the file is not "
+                    "known; load it by hand, from kuai.interop.read"
                 )
             return Flattened(sizes[kept:], layout)
         return None
@@ -218,20 +210,21 @@ class _Graph:
             primitive, _, inputs = self.made.get(place, ("", {}, []))
             if primitive in _MIXING or primitive.startswith("convolve"):
                 continue
-            same = [item for item in inputs if self.shapes[item] == self.shapes[place]]
+            keeps = primitive not in _MOVING
+            same = [i for i in inputs if keeps and self.shapes[i] == self.shapes[place]]
             others = [item for item in inputs if item not in same]
             pending += [(item, is_moved) for item in same]
             moves = primitive not in ("reshape", "broadcast_in_dim")
             pending += [(item, is_moved or moves) for item in others if self.shapes[item]]
 
-    def _layout(self, value: int) -> str | None:
-        """The layout of the spatial layer that a value comes from."""
-        for place, _ in self._back(value):
+    def _map(self, value: int) -> tuple[str | None, tuple[int, ...], bool]:
+        """The nearest map of a spatial layer: its layout and shape, and whether it was moved."""
+        for place, is_moved in self._back(value):
             primitive, parameters, _ = self.made.get(place, ("", {}, []))
             name = str(parameters.get("name", "")) if primitive == "name" else ""
             if name.startswith(_MAP):
-                return name.removeprefix(_MAP)
-        return None
+                return name.removeprefix(_MAP), self.shapes[place], is_moved
+        return None, (), False
 
 
 def _inner(equation: Any) -> Any:
@@ -250,23 +243,10 @@ def has_rows(unit: Unit, path: str) -> bool:
     )
 
 
-def _in_question(layers: list[Unit], shapes: dict[str, tuple[int, ...]], system: str) -> str | None:
-    """A layer that may follow a Flatten of a map, as far as sizes tell; None if there is none.
-
-    Args:
-        layers: of the net.
-        shapes: path of an array → its shape here.
-        system: whose order is in question.
-    """
-    channels = None
-    for unit in layers:
-        layout = getattr(unit.block, "layout", None)
-        shape = shapes.get(join(unit.path, "weight"), ())
-        if layout is not None and len(shape) > 2:
-            theirs = "channels_first" if system in CHANNELS_FIRST else "channels_last"
-            channels = shape[-1] if layout != theirs else None
-        elif isinstance(unit.block, nn.Dense) and len(shape) == 2:
-            if channels and shape[0] != channels and shape[0] % channels == 0:
-                return str(unit)
-            channels = None
-    return None
+def _in_question(net: Block, system: str) -> str | None:
+    """A layer that may follow a Flatten of a map; None if no map has another order there."""
+    theirs = "channels_first" if system in CHANNELS_FIRST else "channels_last"
+    layouts = {getattr(block, "layout", theirs) for block in net.blocks()}
+    if layouts == {theirs}:
+        return None
+    return next((f"{path} (Dense)" for path, _ in net.named_blocks(nn.Dense)), None)

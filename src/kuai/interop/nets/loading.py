@@ -50,7 +50,7 @@ def load(net: Block, path: Any, request: Request) -> Moves | None:
     if system == "kuai":
         return _load_own(net, weights, request)
     found = _found(net, weights, system, request)
-    orders = _orders(net, found, system, request.sample)
+    orders = flattening.orders(net, system, request.sample)
     if request.dry_run:
         return _told(net, weights, found, orders)
     arrays = dict(_arrays(weights, found, orders))
@@ -133,16 +133,6 @@ def _listings(net: Block, system: str, once: list[Unit]) -> Iterator[list[Unit]]
         yield models
 
 
-def _orders(net: Block, found: Placed, system: str, sample: Any) -> dict[str, np.ndarray]:
-    shapes = {
-        join(unit.path, path): shape
-        for unit, place in found.pairs
-        for fit in place.fits
-        for path, shape in zip(fit.part.ours, shapes_read(fit, found.names) or (), strict=True)
-    }
-    return flattening.orders(net, [unit for unit, _ in found.pairs], shapes, system, sample)
-
-
 def _arrays(
     weights: Weights, found: Placed, orders: dict[str, np.ndarray]
 ) -> Iterator[tuple[str, np.ndarray]]:
@@ -165,7 +155,6 @@ def _told(net: Block, weights: Weights, found: Placed, orders: dict[str, np.ndar
     for unit, place in found.pairs:
         for fit in place.fits:
             if not fit.part.ours:
-                moves.passed_over += [found.names[name].own for name in fit.names]
                 continue
             theirs = tuple(found.names[name].own for name in fit.names)
             ours = tuple(join(unit.path, path) for path in fit.part.ours)
@@ -182,6 +171,7 @@ def _told(net: Block, weights: Weights, found: Placed, orders: dict[str, np.ndar
                     how,
                 )
             )
-    moves.passed_over += found.passed_over
+    moved = {name for row in moves.rows for name in row.theirs}
+    moves.passed_over = [name for name in weights if name not in moved]
     moves.missing = [join(unit.path, path) for unit in found.missing for path in unit.holders]
     return moves

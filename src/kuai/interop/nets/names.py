@@ -175,11 +175,14 @@ def leading(mapping: Any) -> Callable[[str], Any]:
 
 def _by_beginning(mapping: Mapping[str, Any], name: str) -> Any:
     """By the longest key that is the name, or what it begins with up to a separator."""
+    separators = ("", ".", "/") if "." in name or "/" in name else ("", "_")
     for end in range(len(name), 0, -1):
-        if name[:end] in mapping and name[end : end + 1] in ("", ".", "/", "_"):
+        if name[:end] in mapping and name[end : end + 1] in separators:
             target = mapping[name[:end]]
             rest = _of_program(f".{_joined(name[end + 1 :])}").lstrip(".")
-            return f"{target}.{rest}" if rest and isinstance(target, str) else target
+            if not rest or not isinstance(target, str):
+                return target
+            return f"{target}.{rest}" if target else rest
     return name
 
 

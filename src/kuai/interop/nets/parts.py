@@ -69,7 +69,10 @@ def folded(theirs: str, ours: str, inner: Callable[[int], tuple[int, int]], axis
 
     def read(array: np.ndarray) -> Arrays:
         sizes = array.shape
-        return [array.reshape(*sizes[:axis], sizes[axis] * sizes[axis + 1], *sizes[axis + 2 :])]
+        joined = sizes[axis] * sizes[axis + 1]
+        if sizes[axis : axis + 2] != inner(joined):
+            raise ValueError(f"{theirs}: {sizes} is split otherwise")
+        return [array.reshape(*sizes[:axis], joined, *sizes[axis + 2 :])]
 
     def write(array: np.ndarray) -> Arrays:
         sizes = array.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from kuai.interop.nets.names import Names
 from kuai.interop.nets.units import Unit
 from kuai.interop.readers.weights import Weights
 
-_SORTED = ("safetensors", "Paddle parameter")
+_SORTED = ("safetensors", "Paddle parameter", "index")
 Way = Callable[[list[Unit], Names], "list[Place] | None"]
 
 
@@ -62,6 +63,9 @@ def placed(
     elif not _is_sorted(weights):
         ways.insert(1, matching.by_order)
     for names in _with_and_without_ties(spelled, weights):
+        places = matching.by_name(layers, names)
+        if places is not None:
+            return Placed(list(zip(layers, places, strict=True)), names, [], [])
         told, rest, free = _told(layers, names, weights, net)
         for way in ways:
             places = way(rest, free)
@@ -109,6 +113,16 @@ def _told(
             raise CheckpointError(misplaced(net, weights.path, unit, names))
         pairs.append((unit, place))
         free = free.without(place.names)
+    left = [name for name, array in free.items() if array.is_told]
+    if left:
+        near = difflib.get_close_matches(
+            left[0], [f"{unit.path}." for unit in layers], n=1, cutoff=0
+        )
+        hint = f"; did you mean {near[0][:-1]!r}?" if near else ""
+        raise CheckpointError(
+            f"{weights.path} does not fit {net}; nothing was changed. mapping= leads "
+            f"{free[left[0]].own!r} to {left[0]!r}, where the net has no such layer{hint}"
+        )
     return pairs, rest, free
 
 

@@ -67,10 +67,12 @@ class Written:
     Attributes:
         arrays: their name → array.
         aliases: further name → the name that has the same array.
+        is_numbered: whether the file numbers its arrays, so that each stands at its place.
     """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    is_numbered: bool = False
 
 
 def written(net: Block, system: str, paths: set[str], mapping: Any, sample: Any) -> Written:
@@ -82,20 +84,36 @@ def written(net: Block, system: str, paths: set[str], mapping: Any, sample: Any)
     """
     every = dict(net.named_holders())
     chosen = {id(every[path]) for path in paths}
-    layers = units(net, system, again=True)
+    layers = units(net, system, again=system != "keras")  # Keras lists a shared layer once
     if system == "keras":
         layers = keras_slopes.with_axes(net, layers, sample)
     _check_known(layers, system, chosen)
-    shapes = {path: tuple(h.concrete().shape) for path, h in every.items()}
-    orders = flattening.orders(net, layers, shapes, system, sample)
+    orders = flattening.orders(net, system, sample)
     rename = (lambda name: name) if mapping is None else leading(mapping)
-    found = Written()
+    found = Written(is_numbered=system == "keras")
     first: dict[Any, str] = {}
     for unit in layers:
         for part in unit.alternatives[0] if unit.alternatives else ():
-            if all(id(unit.holders[path]) in chosen for path in part.ours):
+            if _is_chosen(unit, part, system, chosen):
                 _add(found, first, unit, part, orders.get(unit.path), rename)
     return found
+
+
+def _is_chosen(unit: Unit, part: Part, system: str, chosen: set[int]) -> bool:
+    """Whether all arrays of a part are to be written.
+
+    Raises:
+        CheckpointError: only some are, of what stands in one array there; or, in Keras, which
+            numbers the arrays of a layer, only some of the layer.
+    """
+    paths = unit.holders if system == "keras" else part.ours
+    are_chosen = {id(unit.holders[path]) in chosen for path in paths}
+    if len(are_chosen) > 1:
+        raise CheckpointError(
+            f"save: select= takes some of {', '.join(paths)} of {unit}, which {system} keeps "
+            "together; nothing was written. Select all of them, or none"
+        )
+    return are_chosen != {False}
 
 
 def _check_known(layers: list[Unit], system: str, chosen: set[int]) -> None:
@@ -129,7 +147,7 @@ def _add(
             )
     copies = {rename(join(unit.name, copy)): names[0] for copy in part.copies}
     known = tuple(id(unit.holders[path]) for path in part.ours), part.theirs
-    if part.ours and known in first:
+    if part.ours and known in first and not found.is_numbered:
         found.aliases |= dict.fromkeys([*names, *copies], first[known])
         return
     first[known] = names[0]

@@ -86,10 +86,17 @@ def _separable(block: Any, system: str) -> Alternatives:
 
 def _by_channel(theirs: str, ours: str, multiplier: int) -> Part:
     """Keras: (height, width, channels, multiplier)."""
+
+    def read(array: np.ndarray) -> Arrays:
+        *kernel, channels, times = array.shape
+        if times != multiplier:
+            raise ValueError(f"{theirs}: {array.shape} has another multiplier")
+        return [array.reshape(*kernel, 1, channels * times)]
+
     return Part(
         (theirs,),
         (ours,),
-        lambda array: [array.reshape(*array.shape[:2], 1, -1)],
+        read,
         lambda array: [array.reshape(*array.shape[:2], -1, multiplier)],
         "axes joined",
     )
