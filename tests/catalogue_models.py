@@ -50,7 +50,8 @@ class Small(NamedTuple):
         numbers = np.random.default_rng(0)
         shape = (batch, *self.shape[1:])
         if self.tokens:
-            return jnp.asarray(numbers.integers(0, self.tokens, shape), "int32")
+            # Token 0 is padding for BERT, and so without a gradient.
+            return jnp.asarray(numbers.integers(1, self.tokens, shape), "int32")
         return jnp.asarray(numbers.normal(size=shape), dtype)
 
 
