@@ -1,7 +1,8 @@
 """Block: a layer, a group of layers, a whole model.
 
-What stands on a block is `registration`'s business, the tree below it `listing`'s, a call
-`calling`'s. Here is what is left: what a subclass writes, and the block as a user meets it.
+What stands on a block is `registration`'s business, the tree below it `listing`'s, its files
+`saved`'s, a call `calling`'s. Here is what is left: what a subclass writes, and the block as a user
+meets it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import copy
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
-from kuai.core import calling, extensions, initialize, pullback, weights
+from kuai.core import calling, extensions, initialize, pullback
 from kuai.core.context import epoch
 from kuai.core.hooks import Hook
 from kuai.core.modes import Mode
 from kuai.core.parameter import Holder
 from kuai.core.representation import print_lines, represent
-from kuai.core.settings import Settings
+from kuai.core.saved import Saved
 from kuai.core.tree import here, members
 from kuai.errors import (
     ArgumentError,
@@ -26,7 +27,7 @@ from kuai.errors import (
 )
 
 
-class Block(Settings):
+class Block(Saved):
     """A layer, a group of layers, or a whole model.
 
     Subclass it, put blocks, parameters, arrays, and lists, tuples and dicts of them on `self`, and
@@ -202,97 +203,6 @@ class Block(Settings):
         """
         initialize.initialize(self, seed=seed, init=init, sample=sample, force=force)
         return self
-
-    def save(
-        self,
-        path: Any,
-        *,
-        select: Any = None,
-        system: str | None = None,
-        mapping: Any = None,
-        sample: Any = None,
-    ) -> None:
-        """Save every parameter, constant and persistent state, durably.
-
-        The file is kuai's own, a safetensors file; with `system` it is one that this system loads
-        into the equivalent network, which `docs/interop.md` describes.
-
-        Args:
-            path: of the file; it is replaced whole or not at all. For PyTorch `.safetensors` makes
-                it such a file, for Keras the end is `.weights.h5` or `.keras`.
-            select: which of them, as in `named_holders`; default all.
-            system: "torch", "keras", "paddle" or "gluon"; default kuai itself.
-            mapping: other names for that system: a dict {its default name, or what it begins with:
-                name}, pairs (regular expression, replacement), or a function of a name.
-            sample: an input, or a tuple of inputs. For a net that flattens feature maps in another
-                order than that system does, and for the input's sizes in a `.keras`.
-
-        Raises:
-            ArgumentError: the selection selects nothing, there is no such system, or a sample is
-                needed.
-            CheckpointError: the system has no layer like one of these.
-            DeferredInitError: values have not been made yet.
-            FileAccessError: the folder is missing or cannot be written.
-
-        Example:
-            >>> import tempfile, os
-            >>> net = nn.Dense(2).initialize(sample=jnp.ones((1, 3)))
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     net.save(os.path.join(folder, "net.safetensors"))
-            ...     net.save(os.path.join(folder, "net.pt"), system="torch")
-            ...     kuai.interop.read(os.path.join(folder, "net.pt")).shapes
-            ...     nn.Dense(2).load(os.path.join(folder, "net.pt")).weight.shape
-            {'weight': (2, 3), 'bias': (2,)}
-            (3, 2)
-        """
-        weights.save(self, path, select, system=system, mapping=mapping, sample=sample)
-
-    def load(
-        self,
-        path: Any,
-        *,
-        strict: bool = True,
-        select: Any = None,
-        system: str | None = None,
-        mapping: Any = None,
-        sample: Any = None,
-        key: str | None = None,
-        dry_run: bool = False,
-    ) -> Any:
-        """Load a file that `save` wrote, or one of PyTorch, Keras, TensorFlow, Paddle or Gluon.
-
-        Shapes that are not known yet are settled by the file. Another system's names and layouts
-        become kuai's by the kind of each layer: by name where the file has those of the equivalent
-        network, else by order, and nothing is loaded where that is not certain.
-
-        Args:
-            path: of the file or folder.
-            strict: whether every name must be in both the file and the block; default True.
-            select: which parameters and states, as in `named_holders`; default all.
-            system: whose layers a file holds that does not say it itself, as plain safetensors and
-                npz files do not: "torch", "keras", "paddle", "gluon" or "kuai".
-            mapping: what of another system's goes where: a dict {its name, or what it begins with:
-                path here, or None to pass it over}, pairs (regular expression, replacement), or a
-                function of a name.
-            sample: an input, or a tuple of inputs. For a net that flattens feature maps in another
-                order than that system does.
-            key: the part of a nested checkpoint, such as "state_dict"; default all of it.
-            dry_run: return a table of what would go where, and change nothing; default False.
-
-        Returns:
-            This block; of a dry run, the table (`kuai.interop.Moves`).
-
-        Raises:
-            ArgumentError: the selection selects nothing, the file does not say its system or is
-                of another, the mapping is none, or a sample is needed.
-            CheckpointError: names or shapes do not fit, all of them are listed; or they may fit in
-                several ways. Nothing has changed.
-            FileFormatError: the file is damaged or of another format.
-            FileAccessError: it is missing or cannot be read.
-        """
-        foreign = {"system": system, "mapping": mapping, "sample": sample, "key": key}
-        found = weights.load(self, path, strict=strict, select=select, dry_run=dry_run, **foreign)
-        return found if dry_run else self
 
     def vjp(self, *inputs: Any, **keywords: Any) -> tuple[Any, Callable[..., Any]]:
         """The output, and the block's backward function.

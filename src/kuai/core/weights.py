@@ -81,10 +81,17 @@ def _aliases(path: str, text: str) -> dict[str, str]:
 
 
 @dataclass
-class _Plan:
-    """Which array goes into which holder, and what does not fit."""
+class Plan:
+    """Which array goes into which holder, and what does not fit.
 
-    arrays: list[tuple[Holder, Any]] = field(default_factory=list)
+    Attributes:
+        moves: (name in the file, path, holder, the array in the holder's dtype).
+        missing: paths that the file has nothing for.
+        unexpected: names in the file that go nowhere.
+        misfits: a line about each array that does not fit its holder.
+    """
+
+    moves: list[tuple[str, str, Holder, Any]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     misfits: list[str] = field(default_factory=list)
@@ -100,7 +107,29 @@ def assign(
     select: Any = None,
     remedy: str | None = None,
 ) -> None:
-    """Set holders by path from arrays, all of them or none.
+    """Set holders by path from arrays, all of them or none; as `plan`, which says what fits."""
+    carry_out(
+        plan(block, arrays, aliases, strict=strict, source=source, select=select, remedy=remedy)
+    )
+
+
+def carry_out(found: Plan) -> None:
+    """Set the holders of a plan."""
+    for _, _, holder, array in found.moves:
+        holder.write(array)
+
+
+def plan(
+    block: Node,
+    arrays: dict[str, Any],
+    aliases: dict[str, str],
+    *,
+    strict: bool,
+    source: str,
+    select: Any = None,
+    remedy: str | None = None,
+) -> Plan:
+    """Which arrays go into which of a block's holders.
 
     Args:
         block: whose holders are set.
@@ -115,22 +144,20 @@ def assign(
     Raises:
         CheckpointError: names, shapes or kinds of dtype do not fit.
     """
-    plan = _plan(block, arrays, aliases, select)
-    if plan.misfits or (strict and (plan.missing or plan.unexpected)):
-        missing, unexpected = (plan.missing, plan.unexpected) if strict else ([], [])
-        name = type(block).__name__
-        misfits = plan.misfits
+    found = _planned(block, arrays, aliases, select)
+    if found.misfits or (strict and (found.missing or found.unexpected)):
+        missing, unexpected = (found.missing, found.unexpected) if strict else ([], [])
+        name, misfits = type(block).__name__, found.misfits
         raise CheckpointError(report(name, source, missing, unexpected, misfits, remedy=remedy))
-    for holder, array in plan.arrays:
-        holder.write(array)
+    return found
 
 
-def _plan(block: Node, arrays: dict[str, Any], aliases: dict[str, str], select: Any) -> _Plan:
+def _planned(block: Node, arrays: dict[str, Any], aliases: dict[str, str], select: Any) -> Plan:
     found = walk(block)
     saved = _saved(found.holders)
     chosen = _chosen(block, "load", saved, select)
     offered = _offered(arrays, found.aliases)
-    plan = _Plan()
+    plan = Plan()
     used: set[str] = set()
     for name, holder in chosen.items():
         sources = offered.get(name) or [canonical(name, aliases)]
@@ -139,7 +166,8 @@ def _plan(block: Node, arrays: dict[str, Any], aliases: dict[str, str], select: 
             continue
         used.update(sources)
         plan.misfits += _misfits(name, holder, {source: arrays[source] for source in sources})
-        plan.arrays.append((holder, arrays[sources[0]].astype(holder.dtype)))
+        array = arrays[sources[0]].astype(holder.dtype)
+        plan.moves.append((sources[0], name, holder, array))
     passed_over = saved.keys() - chosen.keys()
     known = {name for first in passed_over for name in offered.get(first, ())}
     plan.unexpected = [name for name in arrays if name not in used | known]

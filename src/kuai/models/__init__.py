@@ -6,11 +6,11 @@ from kuai.models.bert import BERT as BERT
 from kuai.models.convnext import ConvNeXt as ConvNeXt
 from kuai.models.generation import LanguageModel as LanguageModel
 from kuai.models.gpt2 import GPT2 as GPT2
-from kuai.models.hugging_face import from_pretrained as from_pretrained
 from kuai.models.lenet import lenet as lenet
 from kuai.models.llama import Llama as Llama
 from kuai.models.lstm_lm import LSTMLanguageModel as LSTMLanguageModel
 from kuai.models.mlp import mlp as mlp
+from kuai.models.pretrained import from_pretrained as from_pretrained
 from kuai.models.resnet import ResNet as ResNet
 from kuai.models.resnet import resnet18 as resnet18
 from kuai.models.resnet import resnet34 as resnet34

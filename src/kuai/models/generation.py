@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from kuai import random
+from kuai import nn, random
 from kuai.core.block import Block
 from kuai.core.extensions import run_transform
 from kuai.core.modes import eval_mode
@@ -30,7 +30,8 @@ class LanguageModel(Block):
     Attributes:
         longest: how many tokens the net has positions for, which `generate` does not go beyond;
             default None: any number.
-        vocabulary: how many tokens it knows, from 0; default None: `generate` does not check them.
+        vocabulary: how many tokens it knows, from 0, for `generate` to check; default None: as many
+            as the embedding `tokens` has, or any number where there is none.
 
     Shape:
         Integers (batch, length) → logits (batch, length, vocabulary); with a cache (logits, the
@@ -132,11 +133,11 @@ class LanguageModel(Block):
             "The curious case of neural text degeneration" (2020), for top-p.
         """
         name = type(self).__name__
-        tokens = prompts.checked_tokens(tokens, self.vocabulary, name)
+        tokens = prompts.checked_tokens(tokens, _known_tokens(self), name)
         counts, known = prompts.checked_lengths(lengths, *tokens.shape)
         prompts.check_draws(temperature, top_k, top_p)
         length = check_count("generate", "length", length, at_least=0)
-        end = prompts.checked_end(end, self.vocabulary, name)
+        end = prompts.checked_end(end, _known_tokens(self), name)
         prompts.check_room(name, self.longest, tokens.shape[1] + length, window)
         drawn = temperature > 0
         if drawn and key is None:
@@ -152,3 +153,10 @@ class LanguageModel(Block):
             return run_transform(
                 self, continued, (*arrays, task, numbers, key if drawn else None), {}
             )
+
+
+def _known_tokens(net: LanguageModel) -> int | None:
+    """How many tokens a net knows now, after a replacement of its table for example."""
+    table = getattr(net, "tokens", None)
+    size = table.size if isinstance(table, nn.Embedding) else None
+    return size if net.vocabulary is None else net.vocabulary

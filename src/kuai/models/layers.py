@@ -15,7 +15,31 @@ import numpy as np
 
 from kuai.core.tree import here
 from kuai.errors import ArgumentError
+from kuai.models.generation import LanguageModel
 from kuai.nn.key_value_cache import KeyValueCache, caches_of, caches_told
+
+
+class LayeredLanguageModel(LanguageModel):
+    """A language model whose memory is that of its `layers`."""
+
+    layers: Any
+
+    def make_cache(self, batch: int, length: int) -> Any:
+        """Room for the keys and values of each layer, to hand to a call as `cache=`.
+
+        They are one `nn.KeyValueCache` whose arrays have an axis of layers in front; a tuple with
+        one for each layer where a layer was replaced by one whose cache has another shape.
+
+        Args:
+            batch: number of sequences.
+            length: of the longest sequence, in tokens, those of later calls included.
+
+        Raises:
+            ArgumentError: a number is out of its range, or a layer was replaced by one without
+                `make_cache`.
+            DeferredInitError: the width of the heads is not known yet: call the net once.
+        """
+        return layer_caches(f"{type(self).__name__}.make_cache", self.layers, batch, length)
 
 
 def layer_caches(where: str, layers: Any, batch: int, length: int) -> Any:

@@ -6,11 +6,10 @@ from typing import Any
 
 from kuai import init, nn
 from kuai.models._check import check_sizes
-from kuai.models.generation import LanguageModel
-from kuai.models.layers import layer_caches, run_layers
+from kuai.models.layers import LayeredLanguageModel, run_layers
 
 
-class Llama(LanguageModel):
+class Llama(LayeredLanguageModel):
     """A decoder-only transformer with rotary positions, RMS norms, gated feed-forward blocks and
     grouped queries.
 
@@ -88,28 +87,6 @@ class Llama(LanguageModel):
         self.layers = nn.Repeat(layer, layers)
         self.norm = nn.RMSNorm(epsilon=epsilon)
         self.head = None if tied else nn.Dense(vocabulary, use_bias=False, init=small)
-
-    @property
-    def vocabulary(self) -> int | None:  # type: ignore[override]  # as wide as the table is now
-        """The number of tokens that there are vectors for."""
-        return getattr(self.tokens, "size", None)
-
-    def make_cache(self, batch: int, length: int) -> Any:
-        """Room for the keys and values of each layer, to hand to a call as `cache=`.
-
-        They are one `nn.KeyValueCache` whose arrays have an axis of layers in front; a tuple with
-        one for each layer where a layer was replaced by one whose cache has another shape.
-
-        Args:
-            batch: number of sequences.
-            length: of the longest sequence, in tokens, those of later calls included.
-
-        Raises:
-            ArgumentError: a number is out of its range, or a layer was replaced by one without
-                `make_cache`.
-            DeferredInitError: the width of the heads is not known yet: call the net once.
-        """
-        return layer_caches("Llama.make_cache", self.layers, batch, length)
 
     def forward(self, tokens: Any, *, cache: Any = None) -> Any:
         """Logits of the token that follows each; with a cache, (logits, the cache)."""

@@ -56,11 +56,6 @@ class LSTMLanguageModel(LanguageModel):
         self.lstm = nn.LSTM(width, layers=layers, dropout=dropout)
         self.head = None if tied else nn.Dense(vocabulary)
 
-    @property
-    def vocabulary(self) -> int | None:  # type: ignore[override]  # as wide as the table is now
-        """The number of tokens that there are vectors for."""
-        return getattr(self.tokens, "size", None)
-
     def make_cache(self, batch: int, length: int) -> Any:
         """The state of each layer, zeros, to hand to a call as `cache=`.
 

@@ -14,7 +14,9 @@ from kuai.interop.nets.units import Unit
 def different(net: str, path: str, layers: list[Unit], spelled: list[Names]) -> str:
     """The full difference between what a net needs and what a file has, by name."""
     needed = _needed(layers)
-    names = max(spelled, key=lambda names: len(needed.keys() & names.keys()))
+    own = [unit.name for unit in layers]
+    views = [_below(outer, names) for names in spelled for outer in matching.outers(own, names)]
+    names = max(views, key=lambda names: len(needed.keys() & names.keys()))
     if not needed.keys() & names.keys():
         return _by_order(net, path, layers, names)
     misfits = [
@@ -27,6 +29,11 @@ def different(net: str, path: str, layers: list[Unit], spelled: list[Names]) -> 
     if misfits or missing or unexpected:
         return f"{report(net, path, missing, unexpected, sorted(misfits))}\n{_REMEDY}"
     return _by_order(net, path, layers, names)
+
+
+def _below(outer: str, names: Names) -> Names:
+    """What stands below one name, by the rest of its name."""
+    return Names({rest: names[name] for rest, name in names.inside.get(outer, {}).items()})
 
 
 def _needed(layers: list[Unit]) -> dict[str, tuple[int | None, ...] | None]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from kuai import nn
 from kuai.core.block import Block
-from kuai.errors import ArgumentError, KuaiError
 from kuai.interop.nets.parts import Part
+from kuai.interop.nets.tracing import traced
 from kuai.interop.nets.units import Unit
 
 
@@ -54,17 +53,12 @@ def _part(block: Any, rank: int) -> Part:
 def _ranks(net: Block, sample: Any) -> dict[str, int]:
     """Path of a PReLU → how many axes its input has."""
     ranks: dict[str, int] = {}
-    marked = net.copy().eval()
-    for path, block in marked.named_blocks():
-        if isinstance(block, nn.PReLU):
+
+    def watch(copy: Block) -> None:
+        for path, block in copy.named_blocks(nn.PReLU):
             block.register_forward_pre_hook(
                 lambda _, inputs, at=path: ranks.update({at: np.ndim(inputs[0])})
             )
-    inputs = sample if isinstance(sample, tuple) else (sample,)
-    try:
-        jax.eval_shape(lambda *arrays: marked(*arrays), *inputs)
-    except KuaiError as error:
-        raise ArgumentError(
-            f"sample: {type(net).__name__} does not run on it: {error}; give an input of the net"
-        ) from error
+
+    traced(net, sample, watch)
     return ranks

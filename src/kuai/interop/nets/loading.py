@@ -19,8 +19,8 @@ from kuai.core.tree import join
 from kuai.errors import ArgumentError, CheckpointError
 from kuai.interop.nets import flattening
 from kuai.interop.nets.matching import Fit, shapes_read
-from kuai.interop.nets.names import spellings
-from kuai.interop.nets.placing import Placed, placed
+from kuai.interop.nets.names import Names, spellings
+from kuai.interop.nets.placing import Placed, placed, placed_by_name
 from kuai.interop.nets.schemas import SYSTEMS
 from kuai.interop.nets.table import Move, Moves
 from kuai.interop.nets.units import Unit, units
@@ -50,33 +50,41 @@ def load(net: Block, path: Any, request: Request) -> Moves | None:
     if system == "kuai":
         return _load_own(net, weights, request)
     found = _found(net, weights, system, request)
-    orders = flattening.orders(net, system, request.sample)
+    layers = [unit for unit, _ in found.pairs]
+    orders = flattening.orders(net, layers, system, request.sample)
+    plan = own_weights.plan(
+        net, dict(_arrays(weights, found, orders)), {}, source=weights.path, select=request.select,
+        strict=request.strict and not found.missing,
+    )  # fmt: skip
     if request.dry_run:
-        return _told(net, weights, found, orders)
-    arrays = dict(_arrays(weights, found, orders))
-    missing = {p for unit in found.missing for p in unit.holders}
-    strict = request.strict or not missing
-    source = weights.path
-    own_weights.assign(net, arrays, {}, strict=strict, source=source, select=request.select)
+        chosen = {id(holder) for _, _, holder, _ in plan.moves}
+        return _table(net, weights, found, orders, chosen)
+    own_weights.carry_out(plan)
     return None
 
 
 def _load_own(net: Block, weights: Weights, request: Request) -> Moves | None:
     """Arrays under the net's own names, in its own layouts."""
-    arrays = {n: weights[n] for n in weights if n not in weights.aliases}
     if request.mapping is not None:
         raise ArgumentError(
             f"load: {weights.path} has kuai's own names and layouts; mapping= is for files of "
             "other systems"
         )
+    arrays = {n: weights[n] for n in weights if n not in weights.aliases}
+    plan = own_weights.plan(
+        net, arrays, weights.aliases, strict=request.strict, source=weights.path,
+        select=request.select,
+    )  # fmt: skip
     if not request.dry_run:
-        own_weights.assign(
-            net, arrays, weights.aliases, strict=request.strict, source=weights.path,
-            select=request.select,
-        )  # fmt: skip
+        own_weights.carry_out(plan)
         return None
-    rows = [Move((n,), (a.shape,), (n,), (a.shape,), "") for n, a in arrays.items()]
-    return Moves(weights.path, "kuai", type(net).__name__, rows)
+    rows = [
+        Move((name,), (arrays[name].shape,), (path,), (array.shape,), "")
+        for name, path, _, array in plan.moves
+    ]
+    moved = {name for name, *_ in plan.moves}
+    left = [name for name in arrays if name not in moved]
+    return Moves(weights.path, "kuai", type(net).__name__, rows, left, plan.missing)
 
 
 def _system(weights: Weights, told: str | None) -> str:
@@ -118,8 +126,12 @@ def _found(net: Block, weights: Weights, system: str, request: Request) -> Place
     for is_named in (True, False):  # names say more than an order
         for layers in listings:
             with contextlib.suppress(CheckpointError):
-                return placed(layers, spelled, weights, name, strict=True, is_named=is_named)
-    return placed(once, spelled, weights, name, strict=request.strict)
+                return placed(layers, spelled, weights, name, is_named=is_named)
+    if request.select is None and request.strict:
+        return placed(once, spelled, weights, name)
+    chosen = {id(holder) for _, holder in net.named_holders(request.select)}
+    wanted = [unit for unit in once if chosen & {id(h) for h in unit.holders.values()}]
+    return placed_by_name(wanted or once, spelled, weights, name, strict=request.strict)
 
 
 def _listings(net: Block, system: str, once: list[Unit]) -> Iterator[list[Unit]]:
@@ -146,32 +158,34 @@ def _arrays(
 
 
 def _in_order(fit: Fit, path: str, array: np.ndarray, order: np.ndarray | None) -> np.ndarray:
-    return array if order is None or not flattening.has_rows(fit.unit, path) else array[order]
+    has_rows = order is not None and path in flattening.rows_of(fit.unit.block)
+    return array[order] if has_rows else array
 
 
-def _told(net: Block, weights: Weights, found: Placed, orders: dict[str, np.ndarray]) -> Moves:
-    """The table of what would be loaded."""
+def _table(
+    net: Block,
+    weights: Weights,
+    found: Placed,
+    orders: dict[str, np.ndarray],
+    chosen: set[int],
+) -> Moves:
+    """What would be loaded into the chosen holders."""
     moves = Moves(weights.path, weights.system, type(net).__name__)
     for unit, place in found.pairs:
         for fit in place.fits:
-            if not fit.part.ours:
-                continue
-            theirs = tuple(found.names[name].own for name in fit.names)
-            ours = tuple(join(unit.path, path) for path in fit.part.ours)
-            reordered = unit.path in orders and any(
-                flattening.has_rows(unit, path) for path in fit.part.ours
-            )
-            how = ", ".join(filter(None, (fit.part.how, "rows reordered" * reordered)))
-            moves.rows.append(
-                Move(
-                    theirs,
-                    tuple(weights.shapes[name] for name in theirs),
-                    ours,
-                    tuple(shapes_read(fit, found.names) or ()),
-                    how,
-                )
-            )
+            if any(id(unit.holders[path]) in chosen for path in fit.part.ours):
+                moves.rows.append(_move(weights, found.names, fit, orders))
     moved = {name for row in moves.rows for name in row.theirs}
     moves.passed_over = [name for name in weights if name not in moved]
     moves.missing = [join(unit.path, path) for unit in found.missing for path in unit.holders]
     return moves
+
+
+def _move(weights: Weights, names: Names, fit: Fit, orders: dict[str, np.ndarray]) -> Move:
+    theirs = tuple(names[name].own for name in fit.names)
+    ours = tuple(join(fit.unit.path, path) for path in fit.part.ours)
+    rows = set(flattening.rows_of(fit.unit.block)) & set(fit.part.ours)
+    is_reordered = fit.unit.path in orders and bool(rows)
+    how = ", ".join(filter(None, (fit.part.how, "rows reordered" * is_reordered)))
+    shapes = tuple(weights.shapes[name] for name in theirs)
+    return Move(theirs, shapes, ours, tuple(shapes_read(fit, names) or ()), how)

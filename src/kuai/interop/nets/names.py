@@ -82,7 +82,7 @@ def spellings(weights: Weights, system: str, mapping: Any) -> list[Names]:
         ArgumentError: the mapping is none, leads two arrays to one name, or names none of them.
     """
     shapes = weights.shapes
-    told = _told(list(shapes), mapping)
+    told = _targets(list(shapes), mapping)
     found: list[Names] = []
     for spelled in _spelled(weights, system):
         named: dict[str, Named] = {}
@@ -135,7 +135,7 @@ def _joined(own: str) -> str:
     return name
 
 
-def _told(names: list[str], mapping: Any) -> dict[str, str | None]:
+def _targets(names: list[str], mapping: Any) -> dict[str, str | None]:
     """Name in the file → name of ours, or None to pass it over, of those that the user tells of."""
     if mapping is None:
         return {}
@@ -148,11 +148,16 @@ def _told(names: list[str], mapping: Any) -> dict[str, str | None]:
         if target != name:
             found[name] = target
     if not found:
-        raise ArgumentError(
-            f"mapping: it changes no name of the file, which has {', '.join(names[:5])}"
-            f"{' ...' if len(names) > 5 else ''}; give those, or what they begin with"
-        )
+        raise ArgumentError(unchanged("load", names))
     return found
+
+
+def unchanged(where: str, names: list[str]) -> str:
+    """What to say of a mapping that changes nothing."""
+    return (
+        f"{where}: mapping= changes no name of the file, which has {', '.join(names[:5])}"
+        f"{' ...' if len(names) > 5 else ''}; give those, or what they begin with"
+    )
 
 
 def leading(mapping: Any) -> Callable[[str], Any]:
@@ -164,13 +169,24 @@ def leading(mapping: Any) -> Callable[[str], Any]:
     if isinstance(mapping, Mapping):
         return lambda name: _by_beginning(mapping, name)
     if callable(mapping):
-        return mapping
+        return _noted(mapping)
     if isinstance(mapping, Iterable) and not isinstance(mapping, (str, bytes)):
         return _by_patterns(list(mapping))
     raise ArgumentError(
         "mapping: expected a dict {their name: our path}, pairs (pattern, replacement) or a "
         f"function of a name, got {mapping!r}"
     )
+
+
+def _noted(mapping: Callable[[str], Any]) -> Callable[[str], Any]:
+    def lead(name: str) -> Any:
+        try:
+            return mapping(name)
+        except Exception as error:
+            error.add_note(f"in mapping= of {name!r}")
+            raise
+
+    return lead
 
 
 def _by_beginning(mapping: Mapping[str, Any], name: str) -> Any:

@@ -25,13 +25,11 @@ class Placed:
     Attributes:
         pairs: each layer that has a place, with it.
         names: of the arrays, as the places spell them.
-        passed_over: names of the file that nothing takes.
         missing: layers without a place.
     """
 
     pairs: list[tuple[Unit, Place]]
     names: Names
-    passed_over: list[str]
     missing: list[Unit]
 
 
@@ -41,33 +39,31 @@ def placed(
     weights: Weights,
     net: str,
     *,
-    strict: bool,
     is_named: bool = False,
 ) -> Placed:
-    """The place of every layer; unless `strict`, of those that have their names in the file.
+    """The place of every layer, with nothing of the file left.
 
     Args:
         layers: of the net.
         spelled: the file's arrays, in each way to spell their names.
         weights: the file.
         net: the net's class, for messages.
-        strict: whether all layers and all arrays must find each other.
         is_named: whether names alone may tell; default False.
 
     Raises:
         CheckpointError: nothing explains the whole file, or the names speak against what does.
     """
-    ways: list[Way] = [matching.by_name, matching.alone]
+    ways: list[Way] = [matching.by_order, matching.alone]
     if is_named:
-        ways = [matching.by_name]
-    elif not _is_sorted(weights):
-        ways.insert(1, matching.by_order)
+        ways = []
+    elif _is_sorted(weights):
+        ways = [matching.alone]
     for names in _with_and_without_ties(spelled, weights):
         places = matching.by_name(layers, names)
         if places is not None:
-            return Placed(list(zip(layers, places, strict=True)), names, [], [])
-        told, rest, free = _told(layers, names, weights, net)
-        for way in ways:
+            return Placed(list(zip(layers, places, strict=True)), names, [])
+        told, rest, free = _by_user(layers, names, weights, net)
+        for way in (matching.by_name, *ways):
             places = way(rest, free)
             if places is None:
                 continue
@@ -75,10 +71,53 @@ def placed(
             if against:
                 raise CheckpointError(ambiguous(net, weights.path, against))
             by_layer = {id(u): p for u, p in [*told, *zip(rest, places, strict=True)]}
-            return Placed([(unit, by_layer[id(unit)]) for unit in layers], names, [], [])
-    if strict:
+            return Placed([(unit, by_layer[id(unit)]) for unit in layers], names, [])
+    raise CheckpointError(different(net, weights.path, layers, spelled))
+
+
+def placed_by_name(
+    layers: list[Unit], spelled: list[Names], weights: Weights, net: str, *, strict: bool
+) -> Placed:
+    """The places of those layers that stand at their names; the file may have more.
+
+    Args:
+        layers: those that are wanted.
+        spelled: as for `placed`.
+        weights: as for `placed`.
+        net: as for `placed`.
+        strict: whether all of them must be there.
+
+    Raises:
+        CheckpointError: none is there, or not all that must be, or one has other shapes.
+    """
+    tried = [
+        _at(layers, [matching.below(outer, name) for name in own], names)
+        for names in spelled
+        for own in ([unit.name for unit in layers], [unit.path for unit in layers])
+        for outer in matching.outers(own, names)
+    ]
+    found, misfits = max(tried, key=lambda one: len(one[0].pairs))
+    if not found.pairs or misfits or (strict and found.missing):
         raise CheckpointError(different(net, weights.path, layers, spelled))
-    return _what_fits(layers, spelled[0], weights, net)
+    return found
+
+
+def _at(layers: list[Unit], own: list[str], names: Names) -> tuple[Placed, list[Unit]]:
+    """The layers that fit at these places, and those whose names are there without fitting."""
+    pairs: list[tuple[Unit, Place]] = []
+    missing, misfits = [], []
+    free = names
+    for unit, prefix in zip(layers, own, strict=True):
+        place = matching.place_at(unit, prefix, free)
+        if place is not None:
+            pairs.append((unit, place))
+            free = free.without(place.names)
+            continue
+        missing.append(unit)
+        here = names.inside.get(prefix, {})
+        if any(matching.resolved(parts, here) for parts in unit.alternatives):
+            misfits.append(unit)
+    return Placed(pairs, names, missing), misfits
 
 
 def _is_sorted(weights: Weights) -> bool:
@@ -95,7 +134,7 @@ def _with_and_without_ties(spelled: list[Names], weights: Weights) -> list[Names
     return spelled + once
 
 
-def _told(
+def _by_user(
     layers: list[Unit], names: Names, weights: Weights, net: str
 ) -> tuple[list[tuple[Unit, Place]], list[Unit], Names]:
     """(layers that the user gave places, the other layers, the names that are left)."""
@@ -132,29 +171,3 @@ def _names_of(unit: Unit, local: str) -> bool:
         return local in unit.holders
     theirs = (name for parts in unit.alternatives for part in parts for name in part.theirs)
     return local.count(".") in {name.replace("/", ".").count(".") for name in theirs}
-
-
-def _what_fits(layers: list[Unit], names: Names, weights: Weights, net: str) -> Placed:
-    """The layers that stand at their names, for a load that need not be of everything."""
-    spelled = [
-        [matching.below(outer, name) for name in own]
-        for own in ([unit.name for unit in layers], [unit.path for unit in layers])
-        for outer in matching.outers(own, names)
-    ]
-    found = max((_at(layers, own, names) for own in spelled), key=lambda found: len(found.pairs))
-    if not found.pairs:
-        raise CheckpointError(different(net, weights.path, layers, [names]))
-    return found
-
-
-def _at(layers: list[Unit], own: list[str], names: Names) -> Placed:
-    pairs, missing = [], []
-    free = names
-    for unit, prefix in zip(layers, own, strict=True):
-        place = matching.place_at(unit, prefix, free)
-        if place is None:
-            missing.append(unit)
-            continue
-        pairs.append((unit, place))
-        free = free.without(place.names)
-    return Placed(pairs, names, [array.own for array in free.values()], missing)

@@ -17,7 +17,7 @@ from kuai.errors import ArgumentError, CheckpointError
 from kuai.files.access import checked_path
 from kuai.interop.nets import flattening, keras_slopes
 from kuai.interop.nets.keras_config import config_of, input_shape
-from kuai.interop.nets.names import leading
+from kuai.interop.nets.names import leading, unchanged
 from kuai.interop.nets.parts import Part
 from kuai.interop.nets.schemas import SYSTEMS
 from kuai.interop.nets.units import Unit, units
@@ -88,7 +88,7 @@ def written(net: Block, system: str, paths: set[str], mapping: Any, sample: Any)
     if system == "keras":
         layers = keras_slopes.with_axes(net, layers, sample)
     _check_known(layers, system, chosen)
-    orders = flattening.orders(net, system, sample)
+    orders = flattening.orders(net, layers, system, sample)
     rename = (lambda name: name) if mapping is None else leading(mapping)
     found = Written(is_numbered=system == "keras")
     first: dict[Any, str] = {}
@@ -96,7 +96,19 @@ def written(net: Block, system: str, paths: set[str], mapping: Any, sample: Any)
         for part in unit.alternatives[0] if unit.alternatives else ():
             if _is_chosen(unit, part, system, chosen):
                 _add(found, first, unit, part, orders.get(unit.path), rename)
+    if mapping is not None and all(rename(name) == name for name in _named(layers)):
+        raise ArgumentError(unchanged("save", _named(layers)))
     return found
+
+
+def _named(layers: list[Unit]) -> list[str]:
+    """The names that kuai gives by itself."""
+    return [
+        join(unit.name, name.replace("/", "."))
+        for unit in layers
+        for part in (unit.alternatives or [[]])[0]
+        for name in part.theirs
+    ]
 
 
 def _is_chosen(unit: Unit, part: Part, system: str, chosen: set[int]) -> bool:
@@ -158,7 +170,7 @@ def _add(
 
 def _ours(unit: Unit, path: str, order: np.ndarray | None) -> np.ndarray:
     array = np.asarray(unit.holders[path].concrete())
-    if order is None or not flattening.has_rows(unit, path):
+    if order is None or path not in flattening.rows_of(unit.block):
         return array
     return array[np.argsort(order)]
 

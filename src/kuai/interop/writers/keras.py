@@ -85,8 +85,7 @@ def write_keras_archive(
         names: as for `write_keras_weights`.
 
     Raises:
-        ArgumentError: the configuration is not one that JSON can write; and as
-            `write_keras_weights`.
+        ArgumentError: the configuration is not one that JSON can write.
         As `write_keras_weights`.
 
     Example:
