@@ -215,11 +215,11 @@ def outers(own: list[str], names: Names) -> Iterator[str]:
     """What the whole file may be called, "module" for example: "" first."""
     yield ""
     first = own[0] if own else ""
-    for prefix in prefixes(next(iter(names), "")):
-        if first and prefix.endswith(f".{first}"):
-            yield prefix.removesuffix(f".{first}")
-        elif not first and prefix:
-            yield prefix
+    if first:
+        inside = (prefix for prefix in names.inside if prefix.endswith(f".{first}"))
+        yield from (prefix.removesuffix(f".{first}") for prefix in inside)
+    else:
+        yield from prefixes(next(iter(names), ""))[:-1]
 
 
 def below(outer: str, name: str) -> str:
