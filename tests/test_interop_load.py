@@ -665,6 +665,14 @@ def test_a_dry_run_of_kuais_own_file_is_what_a_load_would_do(tmp_path):
     assert moves.passed_over == ["bias"]
 
 
+def test_another_dtype_is_told(saved):
+    half = {name: a.astype(np.float16) for name, a in linear(3, 4).items()}
+    moves = nn.Dense(4).load(saved(half), dry_run=True)
+    assert [row.how for row in moves.rows] == [
+        "transposed, float16 to float32", "float16 to float32",
+    ]  # fmt: skip
+
+
 class Rows(Block):
     """Reads a map line by line, as nets for handwriting do."""
 

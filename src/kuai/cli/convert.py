@@ -66,10 +66,14 @@ def _run(settings: Settings) -> Result:
 
 def _converted(net: Block, settings: Settings, system: str, sample: Any) -> Moves:
     """Convert, unless it is a dry run, and tell what goes where."""
-    options = {"system": settings.source, "mapping": settings.map, "key": settings.key}
-    moves: Moves = net.load(settings.target, dry_run=True, sample=sample, **options)
+    from kuai.interop.nets.loading import Request, load
+
+    request = Request(
+        system=settings.source, mapping=settings.map, key=settings.key, sample=sample,
+        dry_run=settings.dry_run,
+    )  # fmt: skip
+    moves = load(net, settings.target, request)
     if not settings.dry_run:
-        net.load(settings.target, sample=sample, **options)
         foreign = {} if system == "kuai" else {"system": system, "sample": sample}
         net.save(settings.destination, **foreign)
     return moves

@@ -15,6 +15,7 @@ import numpy as np
 
 from kuai.core import weights as own_weights
 from kuai.core.block import Block
+from kuai.core.parameter import Holder
 from kuai.core.tree import join
 from kuai.errors import ArgumentError, CheckpointError
 from kuai.interop.nets import flattening
@@ -43,8 +44,8 @@ class Request:
     key: str | None = None
 
 
-def load(net: Block, path: Any, request: Request) -> Moves | None:
-    """Load a file of any system; where a dry run was asked for, tell what would go where."""
+def load(net: Block, path: Any, request: Request) -> Moves:
+    """Load a file of any system, unless a dry run was asked for; what goes where."""
     weights = read(path, key=request.key)
     system = _system(weights, request.system)
     if system == "kuai":
@@ -56,14 +57,14 @@ def load(net: Block, path: Any, request: Request) -> Moves | None:
         net, dict(_arrays(weights, found, orders)), {}, source=weights.path, select=request.select,
         strict=request.strict and not found.missing,
     )  # fmt: skip
-    if request.dry_run:
-        chosen = {id(holder) for _, _, holder, _ in plan.moves}
-        return _table(net, weights, found, orders, chosen)
-    own_weights.carry_out(plan)
-    return None
+    chosen = {id(holder) for _, _, holder, _ in plan.moves}
+    moves = _table(net, weights, found, orders, chosen)
+    if not request.dry_run:
+        own_weights.carry_out(plan)
+    return moves
 
 
-def _load_own(net: Block, weights: Weights, request: Request) -> Moves | None:
+def _load_own(net: Block, weights: Weights, request: Request) -> Moves:
     """Arrays under the net's own names, in its own layouts."""
     if request.mapping is not None:
         raise ArgumentError(
@@ -75,13 +76,12 @@ def _load_own(net: Block, weights: Weights, request: Request) -> Moves | None:
         net, arrays, weights.aliases, strict=request.strict, source=weights.path,
         select=request.select,
     )  # fmt: skip
+    rows = [
+        Move((name,), (array.shape,), (path,), (array.shape,), _cast({arrays[name].dtype}, holder))
+        for name, path, holder, array in plan.moves
+    ]
     if not request.dry_run:
         own_weights.carry_out(plan)
-        return None
-    rows = [
-        Move((name,), (arrays[name].shape,), (path,), (array.shape,), "")
-        for name, path, _, array in plan.moves
-    ]
     moved = {name for name, *_ in plan.moves}
     left = [name for name in arrays if name not in moved]
     return Moves(weights.path, "kuai", type(net).__name__, rows, left, plan.missing)
@@ -186,6 +186,13 @@ def _move(weights: Weights, names: Names, fit: Fit, orders: dict[str, np.ndarray
     ours = tuple(join(fit.unit.path, path) for path in fit.part.ours)
     rows = set(flattening.rows_of(fit.unit.block)) & set(fit.part.ours)
     is_reordered = fit.unit.path in orders and bool(rows)
-    how = ", ".join(filter(None, (fit.part.how, "rows reordered" * is_reordered)))
+    cast = _cast({weights.dtypes[name] for name in theirs}, fit.unit.holders[fit.part.ours[0]])
+    how = ", ".join(filter(None, (fit.part.how, "rows reordered" * is_reordered, cast)))
     shapes = tuple(weights.shapes[name] for name in theirs)
     return Move(theirs, shapes, ours, tuple(shapes_read(fit, names) or ()), how)
+
+
+def _cast(dtypes: set[Any], holder: Holder) -> str:
+    """What happens to the numbers of a file, in words; "" where they stay as they are."""
+    others = sorted({str(dtype) for dtype in dtypes} - {str(np.dtype(holder.dtype))})
+    return f"{' and '.join(others)} to {holder.dtype}" if others else ""
