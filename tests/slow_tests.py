@@ -8,6 +8,7 @@ in the docs stay too.
 
 from __future__ import annotations
 
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -21,15 +22,19 @@ def slow_tests(times: str) -> list[str]:
     """The names of the slow tests of a run, and those listed before that it left out."""
     cases = ElementTree.parse(times).getroot().iter("testcase")  # noqa: S314  # our own file
     seconds = {
-        f"{case.attrib['classname'].replace('.', '/')}.py::{case.attrib['name']}": float(
-            case.attrib["time"]
-        )
+        _node(case): float(case.attrib["time"])
         for case in cases
         if case.attrib["classname"].startswith("tests.")
     }
     found = {name for name, taken in seconds.items() if taken >= SECONDS}
     found |= set(LIST.read_text().splitlines()) - seconds.keys()
     return sorted(name for name in found if not name.endswith(KEPT))
+
+
+def _node(case: ElementTree.Element) -> str:
+    """What pytest calls a test whose module or class a report names: FILE::CLASS::TEST."""
+    module, *classes = re.split(r"\.(?=[A-Z])", case.attrib["classname"])
+    return "::".join([f"{module.replace('.', '/')}.py", *classes, case.attrib["name"]])
 
 
 if __name__ == "__main__":
