@@ -1,4 +1,4 @@
-"""`import kuai` against `import jax`, each in a process of its own."""
+"""Importing all of kuai against `import jax`, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROUNDS = 9
 def run() -> list[Comparison]:
     best = {"kuai": float("inf"), "import jax": float("inf")}
     for _ in range(ROUNDS):
-        for name, module in (("kuai", "kuai"), ("import jax", "jax")):
+        for name, module in (("kuai", "kuai.api"), ("import jax", "jax")):
             best[name] = min(best[name], _import_ms(module))
     return [Comparison("import", "ms", best, {"import jax": 1.2})]
 

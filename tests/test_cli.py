@@ -13,7 +13,7 @@ import pytest
 
 from kuai.cli import cache
 from kuai.cli.options import UsageError
-from kuai.cli.program import COMMANDS
+from kuai.cli.program import COMMANDS, command_of
 from tests.cli_helpers import caller, quiet_environment
 
 
@@ -127,7 +127,7 @@ def test_help_is_an_answer(kuai, words):
 
 
 def test_the_help_tells_every_option_and_default(kuai):
-    for command in COMMANDS:
+    for command in map(command_of, COMMANDS):
         text = " ".join(kuai(command.name, "--help").out.split())
         for option in command.options:
             assert f"--{option.name}" in text

@@ -105,17 +105,19 @@ def test_the_chapter_links_every_listing():
     assert sorted(set(linked)) == files
 
 
-@pytest.mark.parametrize("command", program.COMMANDS, ids=lambda command: command.name)
-def test_the_command_line_page_tells_every_option(command):
+@pytest.mark.parametrize("name", program.COMMANDS)
+def test_the_command_line_page_tells_every_option(name):
+    command = program.command_of(name)
     page = text_of("docs/command-line.md")
     options = [f"`--{option.name}" for option in (*command.options, *COMMON)]
-    assert [name for name in [f"`kuai {command.name}", *options] if name not in page] == []
+    assert [told for told in [f"`kuai {name}", *options] if told not in page] == []
 
 
-@pytest.mark.parametrize("command", program.COMMANDS, ids=lambda command: command.name)
-def test_the_command_line_page_tells_the_defaults(command):
+@pytest.mark.parametrize("name", program.COMMANDS)
+def test_the_command_line_page_tells_the_defaults(name):
+    command = program.command_of(name)
     page = text_of("docs/command-line.md")
-    own = page.partition(f"## `kuai {command.name}`")[2].partition("\n## ")[0]
+    own = page.partition(f"## `kuai {name}`")[2].partition("\n## ")[0]
     shared = page.partition("## The net")[2].partition("\n## ")[0]
     told = dict(re.findall(r"^\| `--([a-z-]+).*\| ([^|]+) \|$", shared + own, flags=re.MULTILINE))
     numbers = {o.name: f"{o.default}" for o in command.options if type(o.default) in (int, float)}

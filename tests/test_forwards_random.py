@@ -74,12 +74,23 @@ def check(source: str, folder: Path, gradient_of_every: int) -> None:
     assume(source not in done)
     forward = forward_of(source, folder)
     assume(all(steady(forward, *inputs) for inputs in INPUTS))
+    with_gradients = zlib.crc32(source.encode()) % gradient_of_every == 0
+    derivatives = differences(forward) if with_gradients else []
+    assume(derivatives is not None)
     note(source)
     note_kinds(source)
     check_values(forward)
-    if zlib.crc32(source.encode()) % gradient_of_every == 0:
-        check_gradients(forward)
+    if derivatives:
+        check_gradients(forward, derivatives)
     done.add(source)
+
+
+def differences(forward: Any) -> list[list[np.ndarray]] | None:
+    """NumPy's derivatives for all inputs, or None where outputs bend too sharply to have them."""
+    try:
+        return [numpy_run.gradients(forward, *inputs) for inputs in INPUTS]
+    except AssertionError:
+        return None
 
 
 def check_values(forward: Any) -> None:
@@ -94,12 +105,12 @@ def gradient_of(forward: Any) -> Any:
     return kuai.grad(lambda a, b: total(forward(a, b)), wrt=(0, 1))
 
 
-def check_gradients(forward: Any) -> None:
+def check_gradients(forward: Any, derivatives: list[list[np.ndarray]]) -> None:
     eager, compiled = gradient_of(forward), kuai.hybrid(gradient_of(kuai.hybrid(forward)))
-    for inputs in INPUTS:
+    for inputs, derivative in zip(INPUTS, derivatives, strict=True):
         with kuai.eager():
             expected = eager(*as_float32(inputs))
-        assert_close(expected, numpy_run.gradients(forward, *inputs), GRADIENT)
+        assert_close(expected, derivative, GRADIENT)
         assert_close(compiled(*as_float32(inputs)), expected, GRADIENT)
 
 
@@ -116,9 +127,9 @@ def test_random_forwards_compile_to_what_they_are(source, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", range(4))
 def test_many_random_forwards_compile_to_what_they_are(part, folder):
-    """A thousand of them, in parts that workers share."""
+    """Two thousand of them, in parts that workers share."""
 
     @seed(part)
     @settings(drawing, max_examples=500)

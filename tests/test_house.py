@@ -74,21 +74,55 @@ def test_import_contract_notices(tmp_path, module, imported):
 
 def test_importing_kuai_loads_no_heavy_module():
     heavy = ["optax", "rich", "matplotlib", "sklearn", "torch", "pandas", "beartype", "IPython"]
-    result = run_python(f"import sys, kuai; print([m for m in {heavy} if m in sys.modules])")
+    result = run_python(f"import sys, kuai.api; print([m for m in {heavy} if m in sys.modules])")
     assert (result.stdout, result.stderr) == ("[]\n", "")
 
 
 def test_importing_kuai_touches_no_device():
     # JAX refuses this setting once a device has been touched.
     setting = "jax.config.update('jax_num_cpu_devices', 3)"
-    result = run_python(f"import jax, kuai; {setting}; print(jax.device_count())")
+    result = run_python(f"import jax, kuai.api; {setting}; print(jax.device_count())")
     assert (result.stdout, result.stderr) == ("3\n", "")
 
 
 def test_importing_kuai_changes_no_setting_of_jax():
     before = "import jax; before = dict(jax.config.values)"
-    result = run_python(f"{before}; import kuai; print(before == jax.config.values)")
+    result = run_python(f"{before}; import kuai.api; print(before == jax.config.values)")
     assert (result.stdout, result.stderr) == ("True\n", "")
+
+
+@pytest.mark.parametrize("module", ["kuai", "kuai.interop.readers.recognise", "kuai.cli.inspect"])
+def test_what_needs_no_network_starts_without_jax(module):
+    result = run_python(f"import sys, {module}; print('jax' in sys.modules)")
+    assert (result.stdout, result.stderr) == ("False\n", "")
+
+
+def test_a_part_imported_by_itself_brings_the_compiler_with_its_first_block():
+    code = """if True:
+        import numpy
+        from kuai.nn import Dense
+        net, x = Dense(2), numpy.ones((1, 3), "float32")
+        net(x), net(x)
+        print(len(net.explain().signatures))
+    """
+    result = run_python(code)
+    assert (result.stdout, result.stderr) == ("1\n", "")
+
+
+def test_the_name_hybrid_is_the_function_whatever_is_imported_first():
+    result = run_python("import kuai.hybrid.bounds, kuai; print(kuai.hybrid(abs)(-1))")
+    assert (result.stdout, result.stderr) == ("1\n", "")
+
+
+def test_a_star_import_and_dir_give_the_public_names():
+    code = """if True:
+        from kuai import *
+        import kuai
+        print(Block is kuai.Block, hasattr(kuai, "blocks"))
+        print(set(kuai.__all__) - set(dir()), set(kuai.__all__) - set(dir(kuai)))
+    """
+    result = run_python(code)
+    assert (result.stdout, result.stderr) == ("True False\nset() set()\n", "")
 
 
 def listed_names() -> dict[str, list[str]]:
@@ -180,7 +214,7 @@ def test_a_layer_states_its_shapes_and_what_it_raises(kind):
     assert [part for part in parts if part in wanted] == wanted
 
 
-@pytest.mark.parametrize("module", ["kuai", "kuai.nn"])
+@pytest.mark.parametrize("module", ["kuai.api", "kuai.nn"])
 def test_a_facade_holds_nothing_but_its_public_names(module):
     assert re_exports(namespace_of(module)) == set(public_names(module))
 

@@ -40,6 +40,7 @@ class Command:
         target: (metavar, help) of the positional argument; None: it has none.
         details: paragraphs below its help.
         destination: as `target`, of a second positional argument.
+        compiles: whether it runs programs, which a cache keeps; otherwise it starts without JAX.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Command:
     target: tuple[str, str] | None = None
     details: str = ""
     destination: tuple[str, str] | None = None
+    compiles: bool = True
 
 
 COMMON = (

@@ -8,7 +8,8 @@ from typing import Any
 from kuai.cli.command import Command, Result
 from kuai.cli.options import Option, text
 from kuai.cli.settings import Settings
-from kuai.interop import Weights, read
+from kuai.interop.readers.reading import read
+from kuai.interop.readers.weights import Weights
 
 _DETAILS = """\
 FILE is a weights file of PyTorch, safetensors, Keras, TensorFlow, Paddle, Gluon or NumPy, an
@@ -74,4 +75,5 @@ COMMAND = Command(
     ),
     ("FILE", "a weights file, an index.json, or a folder"),
     _DETAILS,
+    compiles=False,
 )  # fmt: skip

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 import math
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kuai.cli import cache, convert, evaluate, generate, inspect, predict, show, train, version
 from kuai.cli.command import COMMON, Command, Result
 from kuai.cli.options import Option, UsageError
 from kuai.cli.settings import Settings, gather
 from kuai.errors import KuaiError
 
-COMMANDS = (
-    train.COMMAND,
-    evaluate.COMMAND,
-    predict.COMMAND,
-    generate.COMMAND,
-    show.COMMAND,
-    inspect.COMMAND,
-    convert.COMMAND,
-    version.COMMAND,
-)
+# Each stands in the module of its name, which is imported when somebody asks for the command.
+COMMANDS = ("train", "eval", "predict", "generate", "show", "inspect", "convert", "version")
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _EPILOG = """\
@@ -63,15 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
+    words = sys.argv[1:] if arguments is None else arguments
+    names = words[:1] if words and words[0] in COMMANDS else COMMANDS
     try:
-        parsed = vars(_parser().parse_args(arguments))
+        parsed = vars(_parser(map(command_of, names)).parse_args(words))
     except SystemExit as stop:  # argparse has said what was wrong, or shown the help
         return int(stop.code or 0)
     command: Command = parsed.pop("command")
     try:
         settings = _settings(command, parsed)
         _listen(settings.quiet)
-        cache.set_up(settings.cache)
+        if command.compiles:
+            from kuai.cli import cache
+
+            cache.set_up(settings.cache)
         _write(command.run(settings), settings)
     except UsageError as error:
         _complain(f"{error}\nkuai {command.name} --help tells what it takes", error)
@@ -82,16 +79,24 @@ def _main(arguments: Sequence[str] | None) -> int:
     return OK
 
 
+def command_of(name: str) -> Command:
+    """The command of a name in `COMMANDS`."""
+    command: Command = importlib.import_module(f"kuai.cli.{name}").COMMAND
+    return command
+
+
 def _settings(command: Command, parsed: dict[str, Any]) -> Settings:
     places = {name: parsed.pop(name, None) for name in ("target", "destination")}
-    options = (*command.options, *COMMON)
-    everywhere = [option for other in COMMANDS for option in other.options]
-    settings = gather(options, parsed, command.name, [*everywhere, *COMMON])
+    settings = gather((*command.options, *COMMON), parsed, command.name, _every_option)
     vars(settings).update(places)
     return settings
 
 
-def _parser() -> argparse.ArgumentParser:
+def _every_option() -> list[Option]:
+    return [*(option for name in COMMANDS for option in command_of(name).options), *COMMON]
+
+
+def _parser(known: Iterable[Command]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kuai",
         description="Train, test, use and look at neural networks.",
@@ -99,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
+    for command in known:
         _add(commands, command)
     return parser
 

@@ -6,7 +6,7 @@ import argparse
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ class Settings(argparse.Namespace):
 
 
 def gather(
-    options: Sequence[Option], flags: dict[str, Any], command: str, known: Sequence[Option]
+    options: Sequence[Option],
+    flags: dict[str, Any],
+    command: str,
+    known: Callable[[], Sequence[Option]],
 ) -> Settings:
     """Read every option from the first place that gives it.
 
@@ -29,14 +32,14 @@ def gather(
         options: those of the command.
         flags: key → text (True and False for switches), as the parser found them.
         command: its table in the config file counts over the file's top level.
-        known: the options of every command, which may all stand in one config file.
+        known: gives the options of every command, which may all stand in one config file.
 
     Raises:
         UsageError: a value cannot be read, or the config file has an unknown name.
         FileAccessError: the config file cannot be read.
     """
     config = flags.get("config") or os.environ.get("KUAI_CONFIG")
-    table = _table(config, command, known) if config else {}
+    table = _table(config, command, known()) if config else {}
     settings = Settings(**{option.key: option.default for option in options})
     given = set()
     for option in options:

@@ -11,9 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from kuai.core.automatic import Automatic
 from kuai.core.binding import bound_call, commit
 from kuai.core.context import following
-from kuai.core.extensions import Automatic
 from kuai.core.initialize import ready, retried
 from kuai.core.modes import transform_mode
 from kuai.core.parameter import Holder

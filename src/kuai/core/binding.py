@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from kuai.core import extensions
 from kuai.core.context import Scope, context, entered, scoped
 from kuai.core.parameter import Holder, Parameter
+from kuai.core.registry import registered
 from kuai.core.tree import Node, walk
 from kuai.errors import ArgumentError, BlockLookupError, DeferredInitError, TransformError
 from kuai.random import KeylessStream, KeyStream, Stream, current_stream, streaming
@@ -187,7 +187,7 @@ class _Apply:
         traced = any(
             isinstance(a, jax.core.Tracer) for a in jax.tree.leaves((params, state, inputs))
         )
-        trace = extensions.new_trace() if traced else None
+        trace = registered.make_trace() if traced else None
         with entered(training=training, forced=True, inline=True, trace=trace):
             output, writes = bound_call(
                 lambda: self._block(*inputs, **keywords),  # type: ignore[operator]  # a Block

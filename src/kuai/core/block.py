@@ -11,11 +11,12 @@ import copy
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
-from kuai.core import calling, extensions, initialize, pullback
+from kuai.core import calling, initialize, pullback
 from kuai.core.context import epoch
 from kuai.core.hooks import Hook
 from kuai.core.modes import Mode
 from kuai.core.parameter import Holder
+from kuai.core.registry import registered
 from kuai.core.representation import print_lines, represent
 from kuai.core.saved import Saved
 from kuai.core.tree import here, members
@@ -282,7 +283,7 @@ class Block(Saved):
             >>> report.setting, report.signatures[0].arguments, report.compilations
             ('hybridized', 'float32[1, 3]', ('a new signature',))
         """
-        return _registered("explain")(self)
+        return registered.explain(self)
 
     @property
     def hybridized(self) -> bool:
@@ -290,10 +291,9 @@ class Block(Saved):
         return isinstance(self._kuai.hybrid, dict)
 
     def _kuai_compile(self) -> None:
-        compile_block = extensions.registered.compile_block
-        active = self.hybridized and compile_block is not None
-        self._kuai.compiled = (
-            compile_block(self, self._kuai.hybrid) if active and compile_block else None
+        internals = self._kuai
+        internals.compiled = (
+            registered.compile_block(self, internals.hybrid) if self.hybridized else None
         )
         epoch.bump()
 
@@ -322,7 +322,7 @@ class Block(Saved):
             >>> table.parameters
             8
         """
-        return _registered("summarize")(self, inputs)
+        return registered.summarize(self, inputs)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -333,14 +333,14 @@ class Block(Saved):
         return represent(self)
 
     def _repr_html_(self) -> str:
-        html: str = _registered("to_html")(self)
+        html: str = registered.to_html(self)
         return html
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         print_lines(printer, f"{type(self).__name__}(...)" if cycle else repr(self))
 
     def __treescope_repr__(self, path: str | None, subtree_renderer: Any) -> Any:
-        return _registered("to_treescope")(self, path, subtree_renderer)
+        return registered.to_treescope(self, path, subtree_renderer)
 
     @property
     def __jax_array__(self) -> Any:
@@ -349,10 +349,3 @@ class Block(Saved):
             "example as an argument of jax.jit; use kuai.hybrid(function) for functions that take "
             "blocks, or kuai.functional(block) for a pure function and its arrays"
         )
-
-
-def _registered(name: str) -> Callable[..., Any]:
-    function: Callable[..., Any] | None = getattr(extensions.registered, name)
-    if function is None:
-        raise TransformError(f"{name} needs kuai.show; import kuai, not a part of it")
-    return function

@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kuai.core import extensions, initialize
+from kuai.core import initialize
+from kuai.core.automatic import compiles_by_itself
 from kuai.core.context import context, entered, epoch, following
 from kuai.core.hooks import changed_inputs, changed_output
 from kuai.core.modes import pinned_mode
 from kuai.core.operator import run_operator
 from kuai.core.policy import cast
+from kuai.core.registry import registered
 from kuai.core.remat import run_again
 from kuai.core.reparametrized import run_reparametrized
 from kuai.core.settling import settle
@@ -24,10 +26,8 @@ from kuai.errors import BlockNotReadyError
 
 def uncompiled(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Run a block that nobody told to compile; if it is outermost, it begins to by itself."""
-    if block._kuai.hybrid == "auto" and extensions.compiles_by_itself():
-        compile_block = extensions.registered.compile_block
-        assert compile_block is not None  # noqa: S101  # compiles_by_itself says so
-        block._kuai.compiled = compile_block(block, None)
+    if block._kuai.hybrid == "auto" and compiles_by_itself():
+        block._kuai.compiled = registered.compile_block(block, None)
         return block._kuai.compiled(inputs, keywords)
     return plain(block, inputs, keywords)
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import get_opaque_trace_state
 
-from kuai.core import extensions
+from kuai.core.automatic import run_transform
 from kuai.core.binding import bound_call, commit
 from kuai.core.context import context, entered, following
 from kuai.core.initialize import ready, retried
@@ -69,7 +69,7 @@ def capture(block: Node, select: Any = None) -> Callable[..., Any]:
     transform = _kept(block, select)
 
     def captured(*inputs: Any, **keywords: Any) -> Any:
-        return extensions.run_transform(block, transform, inputs, keywords)
+        return run_transform(block, transform, inputs, keywords)
 
     return captured
 

@@ -17,12 +17,12 @@ import jax
 import jax.numpy as jnp
 
 from kuai import init as initializers
-from kuai.core import extensions
 from kuai.core.arrange import gather, release
 from kuai.core.binding import Unbound
 from kuai.core.birth import Birth, values_of
 from kuai.core.context import DryRun, Scope, context, entered, following, scoped
 from kuai.core.parameter import Holder
+from kuai.core.registry import registered
 from kuai.core.signature import split
 from kuai.core.silence import muted
 from kuai.core.tree import Node, walk
@@ -145,7 +145,7 @@ def _run_in(undo: DryRun, missing: Any, function: Callable[[], Any]) -> None:
     scope = Scope({}, missing)
     scope.dry_run = undo
     abstract = missing is not None
-    trace = extensions.new_trace() if abstract else None
+    trace = registered.make_trace() if abstract else None
     with scoped(scope), entered(inferring=abstract, inline=True, trace=trace):
         function()
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kuai.core import extensions
+from kuai.core.automatic import run_transform
 from kuai.core.binding import bound_call, commit
 from kuai.core.context import context
 from kuai.core.initialize import ready, retried
@@ -28,7 +28,7 @@ def vjp(
 ) -> tuple[Any, Callable[..., Any]]:
     """The output of `block` and its backward function, as `Block.vjp` documents them."""
     with transform_mode():
-        output, pullback = extensions.run_transform(block, _pullback, inputs, keywords)
+        output, pullback = run_transform(block, _pullback, inputs, keywords)
     # A pullback of a compiled program is the same program on every call: compiling it pays.
     apply = _compiled if block.hybridized and not context.inline else _plain
     specs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), output)

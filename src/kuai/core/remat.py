@@ -19,10 +19,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from kuai import random
-from kuai.core import extensions
 from kuai.core.binding import bound_call, commit
 from kuai.core.context import context, entered
 from kuai.core.parameter import Holder
+from kuai.core.registry import registered
 from kuai.core.signature import Template, split
 from kuai.core.tree import walk
 from kuai.errors import ArgumentError
@@ -141,7 +141,7 @@ def _is_differentiated(block: Any, given: Any) -> bool:
 
 def _traced(call: Callable[[], Any]) -> Any:
     """`call()` in plain Python: it is traced all the same, so branches on arrays are converted."""
-    trace = extensions.new_trace()
+    trace = registered.make_trace()
     with entered(inline=True, trace=trace):
         result = _on_process_keys(call) if random.current_stream() is None else call()
     if trace is not None:

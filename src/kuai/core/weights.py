@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from kuai import files
-from kuai.core.extensions import registered
 from kuai.core.misfits import report
 from kuai.core.parameter import Holder, State
+from kuai.core.registry import registered
 from kuai.core.tree import Node, canonical, nothing_selected, selected, walk
 from kuai.errors import ArgumentError, CheckpointError, DeferredInitError, FileFormatError
 
@@ -35,7 +35,7 @@ def save(block: Node, path: Any, select: Any, **foreign: Any) -> None:
             "initialize(sample=...)"
         )
     system = foreign.pop("system")
-    if system not in (None, "kuai") and registered.save_foreign is not None:
+    if system not in (None, "kuai"):
         registered.save_foreign(block, path, system=system, paths=set(holders), **foreign)
         return
     if any(value is not None for value in foreign.values()):
@@ -57,10 +57,9 @@ def _chosen(block: Node, where: str, holders: dict[str, Holder], select: Any) ->
 
 def load(block: Node, path: Any, *, strict: bool, select: Any, **foreign: Any) -> Any:
     """Read into the block's holders, as `Block.load` documents; None once they are set."""
-    load_foreign = registered.load_foreign
     is_foreign = any(value is not None and value is not False for value in foreign.values())
-    if load_foreign is not None and (is_foreign or not files.is_own(path)):
-        return load_foreign(block, path, strict=strict, select=select, **foreign)
+    if is_foreign or not files.is_own(path):
+        return registered.load_foreign(block, path, strict=strict, select=select, **foreign)
     arrays, metadata = files.read_arrays(path)
     aliases = _aliases(str(path), metadata.get(_ALIASES, "{}"))
     assign(block, arrays, aliases, strict=strict, source=str(path), select=select)

@@ -119,7 +119,7 @@ def as_numpy(array: Any) -> np.ndarray:
 
 
 def _bfloat16() -> np.dtype[Any]:
-    import ml_dtypes  # of JAX; NumPy has no such type
+    import ml_dtypes  # NumPy has no such type
 
     return np.dtype(ml_dtypes.bfloat16)
 

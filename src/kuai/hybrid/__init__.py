@@ -11,7 +11,8 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kuai.core import calling, extensions
+from kuai.core import calling
+from kuai.core.registry import registered
 from kuai.hybrid.function import hybrid
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def _explain_block(block: Any) -> Explanation:
     return explanation(compiled_of(internals.compiled), type(block).__name__, setting)
 
 
-extensions.registered.make_trace = _make_trace
-extensions.registered.compile_block = _compile_block
-extensions.registered.explain = _explain_block
-extensions.registered.compile_function = _compile_function
-extensions.registered.compile_transform = _compile_transform
+registered.make_trace = _make_trace
+registered.compile_block = _compile_block
+registered.explain = _explain_block
+registered.compile_function = _compile_function
+registered.compile_transform = _compile_transform

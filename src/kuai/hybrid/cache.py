@@ -23,9 +23,9 @@ import jax
 import numpy as np
 
 from kuai.core.arrange import gather
+from kuai.core.automatic import compiles_by_itself
 from kuai.core.binding import Unbound, bound_call
 from kuai.core.context import CASTING, FORCED, TRAINING, context, entered, epoch, following
-from kuai.core.extensions import compiles_by_itself
 from kuai.core.initialize import make_ready, materialize, named_below
 from kuai.core.parameter import Holder
 from kuai.core.signature import Template, split

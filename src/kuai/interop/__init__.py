@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kuai.core.extensions import registered
+from kuai.core.registry import registered
 from kuai.interop.nets.table import Move as Move
 from kuai.interop.nets.table import Moves as Moves
 from kuai.interop.readers.reading import read as read

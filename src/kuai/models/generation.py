@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from kuai import nn, random
+from kuai.core.automatic import run_transform
 from kuai.core.block import Block
-from kuai.core.extensions import run_transform
 from kuai.core.modes import eval_mode
 from kuai.models import prompts
 from kuai.models.drawing import Draw

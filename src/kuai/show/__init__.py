@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kuai.core.extensions import registered
+from kuai.core.registry import registered
 
 if TYPE_CHECKING:
     from kuai.show.curve import save_curve

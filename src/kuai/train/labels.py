@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from kuai import losses
-from kuai.core import extensions
 from kuai.core.binding import bound_call
 from kuai.core.context import entered
 from kuai.core.initialize import CONCRETIZATION, make_ready
+from kuai.core.registry import registered
 from kuai.data.batches import ArrayBatches, Batches
 from kuai.data.nested import map_arrays
 from kuai.errors import DataError, HybridizeError
@@ -66,7 +66,7 @@ def _outputs(net: Any, sample: Any) -> int:
         return bound_call(call, {}, stream=Stream(0, 0))[0]
 
     def abstractly() -> Any:
-        with entered(inline=True, trace=extensions.new_trace()):
+        with entered(inline=True, trace=registered.make_trace()):
             return run()
 
     try:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kuai.core import extensions
 from kuai.core.binding import Unbound
 from kuai.core.context import entered
+from kuai.core.registry import registered
 from kuai.train import measure
 from kuai.train.step import LIMIT, About, Body, Carry, Extras
 
@@ -112,7 +112,7 @@ class Program:
 
     @contextmanager
     def _tracing(self) -> Iterator[None]:
-        trace: Any = extensions.new_trace()
+        trace: Any = registered.make_trace()
         mode = self._mode
         with (
             trace.guards.restoring(),

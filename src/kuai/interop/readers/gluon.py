@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from kuai.interop.readers.jsons import parsed
@@ -19,7 +19,7 @@ _V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 DENSE, _ROW_SPARSE, _CSR = 0, 1, 2
 _AUXILIARY = {-1: 0, DENSE: 0, _ROW_SPARSE: 1, _CSR: 2}
 DTYPES = (np.float32, np.float64, np.float16, np.uint8, np.int32, np.int8, np.int64, np.bool_,
-           np.int16, np.uint16, np.uint32, np.uint64, jnp.bfloat16)  # fmt: skip
+           np.int16, np.uint16, np.uint32, np.uint64, ml_dtypes.bfloat16)  # fmt: skip
 _RANK = 32
 _LEAST = 4  # bytes that the shortest array takes
 

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from kuai.interop.readers.hdf5_messages import OPAQUE_HALF, attribute, datatype, shape, unpack
@@ -229,7 +229,7 @@ class Tree:
         sizes = shape(self.source, messages[_DATASPACE])
         dtype = kind.dtype
         if dtype == OPAQUE_HALF and self.attributes.get((path, "dtype")) == "bfloat16":
-            dtype = np.dtype(jnp.bfloat16)
+            dtype = np.dtype(ml_dtypes.bfloat16)
         if dtype is None or dtype.kind == "S" or dtype == OPAQUE_HALF:
             raise self.source.unsupported(f"{what} holds no numbers", "save arrays of numbers")
         nbytes = self.source.count(what, sizes, kind.size) * kind.size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from kuai.interop.readers.flatten import flattened, part
@@ -121,7 +121,7 @@ def _joined(source: Source, pieces: list[Any], shape: Any) -> Stored:
 def _bfloat16(stored: Stored) -> Stored:
     if stored.dtype != np.uint16:
         return stored
-    half = np.dtype(jnp.bfloat16)
+    half = np.dtype(ml_dtypes.bfloat16)
     return Stored(stored.shape, half, lambda: stored.load().view(half), stored.place)
 
 

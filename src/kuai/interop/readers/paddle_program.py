@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from kuai.interop.readers.jsons import parsed
@@ -22,11 +22,11 @@ DTYPES: dict[int, np.dtype[Any]] = {
     6: np.dtype(np.float64),
     20: np.dtype(np.uint8),
     21: np.dtype(np.int8),
-    22: np.dtype(jnp.bfloat16),
+    22: np.dtype(ml_dtypes.bfloat16),
     23: np.dtype(np.complex64),
     24: np.dtype(np.complex128),
-    32: np.dtype(jnp.float8_e4m3fn),
-    33: np.dtype(jnp.float8_e5m2),
+    32: np.dtype(ml_dtypes.float8_e4m3fn),
+    33: np.dtype(ml_dtypes.float8_e5m2),
 }
 _TYPES = {
     "0.t_bool": 0,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from kuai.interop.readers.pickled_numpy import numpy_names
@@ -22,7 +22,7 @@ STORAGES = {
     "IntStorage": np.int32,
     "LongStorage": np.int64,
     "HalfStorage": np.float16,
-    "BFloat16Storage": jnp.bfloat16,
+    "BFloat16Storage": ml_dtypes.bfloat16,
     "FloatStorage": np.float32,
     "DoubleStorage": np.float64,
     "ComplexFloatStorage": np.complex64,
@@ -40,14 +40,14 @@ DTYPES = {
     "int32": np.int32,
     "int64": np.int64,
     "float16": np.float16,
-    "bfloat16": jnp.bfloat16,
+    "bfloat16": ml_dtypes.bfloat16,
     "float32": np.float32,
     "float64": np.float64,
-    "float8_e4m3fn": jnp.float8_e4m3fn,
-    "float8_e4m3fnuz": jnp.float8_e4m3fnuz,
-    "float8_e5m2": jnp.float8_e5m2,
-    "float8_e5m2fnuz": jnp.float8_e5m2fnuz,
-    "float8_e8m0fnu": jnp.float8_e8m0fnu,
+    "float8_e4m3fn": ml_dtypes.float8_e4m3fn,
+    "float8_e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
+    "float8_e5m2": ml_dtypes.float8_e5m2,
+    "float8_e5m2fnuz": ml_dtypes.float8_e5m2fnuz,
+    "float8_e8m0fnu": ml_dtypes.float8_e8m0fnu,
     "complex64": np.complex64,
     "complex128": np.complex128,
 }

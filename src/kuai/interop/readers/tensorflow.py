@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from kuai.interop.readers import protobuf
@@ -25,14 +25,14 @@ _DTYPES = {
     8: np.complex64,
     9: np.int64,
     10: np.bool_,
-    14: jnp.bfloat16,
+    14: ml_dtypes.bfloat16,
     17: np.uint16,
     18: np.complex128,
     19: np.float16,
     22: np.uint32,
     23: np.uint64,
-    24: jnp.float8_e5m2,
-    25: jnp.float8_e4m3fn,
+    24: ml_dtypes.float8_e5m2,
+    25: ml_dtypes.float8_e4m3fn,
 }
 _QUANTISED = {11, 12, 13, 15, 16}
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from kuai.files.durable import write_with
@@ -19,8 +19,8 @@ _CODES = {np.dtype(dtype): code for code, dtype in enumerate(DTYPES)}
 _WRITTEN = tuple(
     np.dtype(dtype)
     for dtype in (
-        np.float32, np.float64, np.float16, jnp.bfloat16, np.int64, np.int32, np.int8, np.uint8,
-        np.bool_,
+        np.float32, np.float64, np.float16, ml_dtypes.bfloat16, np.int64, np.int32, np.int8,
+        np.uint8, np.bool_,
     )
 )  # fmt: skip
 _CPU = (1, 0)

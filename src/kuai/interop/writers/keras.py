@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from kuai.errors import ArgumentError, MissingExtraError
@@ -27,8 +27,8 @@ _METADATA = {
 _DTYPES = tuple(
     np.dtype(dtype)
     for dtype in (
-        np.float32, np.float64, np.float16, jnp.bfloat16, np.int64, np.int32, np.int16, np.int8,
-        np.uint64, np.uint32, np.uint16, np.uint8, np.bool_,
+        np.float32, np.float64, np.float16, ml_dtypes.bfloat16, np.int64, np.int32, np.int16,
+        np.int8, np.uint64, np.uint32, np.uint16, np.uint8, np.bool_,
     )
 )  # fmt: skip
 
@@ -168,7 +168,7 @@ def _group(h5: Any, path: str | os.PathLike[str], where: str) -> Any:
 
 def _add(group: Any, name: str, array: np.ndarray) -> None:
     """HDF5 has no bfloat16: Keras writes two plain bytes, and says what they are beside them."""
-    if array.dtype == jnp.bfloat16:
+    if array.dtype == ml_dtypes.bfloat16:
         group.create_dataset(name, data=array.view("V2")).attrs["dtype"] = "bfloat16"
     else:
         group.create_dataset(name, data=array)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from kuai.errors import ArgumentError
@@ -19,8 +19,8 @@ from kuai.interop.writers.common import little_endian, places, raw_bytes
 _DTYPES = tuple(
     np.dtype(dtype)
     for dtype in (
-        np.float32, np.float64, np.float16, jnp.bfloat16, np.int64, np.int32, np.int16, np.int8,
-        np.uint8, np.bool_, np.complex64, np.complex128,
+        np.float32, np.float64, np.float16, ml_dtypes.bfloat16, np.int64, np.int32, np.int16,
+        np.int8, np.uint8, np.bool_, np.complex64, np.complex128,
     )
 )  # fmt: skip
 
@@ -79,7 +79,7 @@ def write_paddle(
 
 def _write_array(file: BinaryIO, array: np.ndarray) -> None:
     """An array as NumPy pickles it, under the names that both NumPy 1 and 2 have."""
-    if array.dtype == jnp.bfloat16:
+    if array.dtype == ml_dtypes.bfloat16:
         array = array.view(np.uint16)
     left_open = pickles.called(
         pickles.named("numpy.core.multiarray", "_reconstruct"),
