@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PYTHON38 = $(firstword $(wildcard $(shell pyenv root 2>/dev/null)/versions/3.8.*/bin/python) python3.8)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all fuzz check bench docs peers clean
@@ -38,7 +39,7 @@ docs: $(READY)/docs ## the pages, in docs/_build
 	rm -rf docs/api/generated # a page of a name that is gone would stay
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
-peers: $(READY)/peers ## torch, Keras, Paddle, transformers, IPython, treescope: some tests need them, or skip
+peers: $(READY)/peers $(READY)/gluon ## torch, Keras, Paddle, MXNet, transformers, IPython, treescope: some tests need them, or skip
 
 clean: ## remove what the targets wrote; .venv stays
 	rm -rf build dist docs/_build docs/api/generated runs
@@ -61,3 +62,10 @@ $(READY)/demo: pyproject.toml $(READY)/pip
 $(READY)/dev $(READY)/docs $(READY)/peers $(READY)/bench: $(READY)/%: pyproject.toml $(READY)/demo
 	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@
+
+# MXNet's last release is for Python 3.8 at most, and for a NumPy of that time.
+$(READY)/gluon: $(READY)/pip
+	@if $(PYTHON38) -c "" 2>/dev/null; then \
+		$(PYTHON38) -m venv $(VENV)/gluon && \
+		$(VENV)/gluon/bin/python -m pip install --quiet "mxnet==1.9.1" "numpy==1.23.5" && touch $@; \
+	else echo "no Python 3.8 here, so the tests beside MXNet skip"; fi

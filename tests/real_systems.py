@@ -2,9 +2,10 @@
 
 A system is looked for in the interpreter of the tests, then in the one that an environment variable
 names, because not all of them can live in one environment: `KUAI_TORCH_PYTHON`,
-`KUAI_KERAS_PYTHON`, `KUAI_PADDLE_PYTHON`, `KUAI_GLUON_PYTHON`. Where there is neither, the test is
-skipped. kuai itself may be missing there, and Python as old as 3.8: a script imports the system
-and NumPy, and is given what else it needs as arguments, mostly the paths of files.
+`KUAI_KERAS_PYTHON`, `KUAI_PADDLE_PYTHON`, `KUAI_GLUON_PYTHON`; for Gluon, then in the environment
+that `make peers` makes. Where there is none, the test is skipped. kuai itself may be missing there,
+and Python as old as 3.8: a script imports the system and NumPy, and is given what else it needs as
+arguments, mostly the paths of files.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pytest
 _MODULES = {"torch": "torch", "keras": "keras", "paddle": "paddle", "gluon": "mxnet"}
 _TIMEOUT_S = 300
 _ROOT = Path(__file__).parents[1]
+_GLUON = _ROOT / ".venv" / "gluon" / "bin" / "python"  # of `make peers`
 
 
 def python_of(system: str) -> str:
@@ -28,9 +30,11 @@ def python_of(system: str) -> str:
     module, variable = _MODULES[system], f"KUAI_{system.upper()}_PYTHON"
     if importlib.util.find_spec(module):
         return sys.executable
-    if variable not in os.environ:
-        pytest.skip(f"{module} is not installed, and {variable} names no Python that has it")
-    return os.environ[variable]
+    if variable in os.environ:
+        return os.environ[variable]
+    if system == "gluon" and _GLUON.exists():
+        return str(_GLUON)
+    pytest.skip(f"{module} is not installed, and {variable} names no Python that has it")
 
 
 def run(system: str, script: str, *arguments: object) -> str:

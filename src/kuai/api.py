@@ -5,6 +5,7 @@ above core has registered itself (`core/registry.py`).
 """
 
 import sys as _sys
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from kuai import callbacks as callbacks
 from kuai import data as data
@@ -13,11 +14,9 @@ from kuai import init as init
 from kuai import interop as interop
 from kuai import losses as losses
 from kuai import metrics as metrics
-from kuai import models as models
 from kuai import nn as nn
 from kuai import random as random
 from kuai import show as show
-from kuai import testing as testing
 from kuai.core.autograd import grad as grad
 from kuai.core.autograd import value_and_grad as value_and_grad
 from kuai.core.automatic import auto_hybridize as auto_hybridize
@@ -41,5 +40,9 @@ from kuai.random import seed as seed
 from kuai.train.lr_finder import find_learning_rate as find_learning_rate
 from kuai.train.trainer import Trainer as Trainer
 
+if _TYPE_CHECKING:  # these come by themselves, for not every program uses them
+    from kuai import models as models
+    from kuai import testing as testing
+
 _public = {name: value for name, value in globals().items() if not name.startswith("_")}
-vars(_sys.modules["kuai"]).update(_public, __all__=sorted(_public))
+vars(_sys.modules["kuai"]).update(_public, __all__=sorted([*_public, "models", "testing"]))

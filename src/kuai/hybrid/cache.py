@@ -11,6 +11,7 @@ Invariants a maintainer must not break:
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 import warnings
@@ -216,7 +217,7 @@ class Compiled:
                 structure.programs.setdefault(key, []).insert(0, program)
                 del structure.programs[key][_KEPT_PROGRAMS:]
                 self._count(template, reason)
-            self._remember(now, args, kwargs, nodes, program)
+            self._remember(now, args, kwargs, program)
             return result
 
     def _fitting(self, structure: Structure, key: Any) -> tuple[Program | None, str]:
@@ -271,9 +272,7 @@ class Compiled:
         materialize(named)
         self._loose += [weakref.ref(holder) for path, holder in named if not path]
 
-    def _remember(
-        self, now: int, args: Any, kwargs: Any, nodes: list[Node], program: Program
-    ) -> None:
+    def _remember(self, now: int, args: Any, kwargs: Any, program: Program) -> None:
         """Let the fast path take this call from here on.
 
         It knows a call by the types of its arguments, so it takes calls of arrays, and of blocks
@@ -292,7 +291,9 @@ class Compiled:
         if all(isinstance(a, jax.Array) for a in args):
             known[kind] = _guarded(program)
         elif all(isinstance(a, (jax.Array, Node)) for a in args):
-            known.setdefault(kind, _ByBlocks()).add(nodes, program)
+            if kind not in known:
+                known[kind] = _ByBlocks(args)
+            known[kind].add(args, program)
 
     def _structure(self, roots: list[Node]) -> Structure:
         """The structure that the blocks have now, with what was compiled for it before."""
@@ -328,19 +329,35 @@ def _guarded(program: Program) -> Callable[[tuple[Any, ...]], Any]:
 
 
 class _ByBlocks:
-    """The programs of calls whose arguments are arrays and blocks, by the blocks."""
+    """The programs of calls whose arguments are arrays and blocks, by the blocks.
 
-    def __init__(self) -> None:
-        self._programs: dict[tuple[int, ...], tuple[tuple[weakref.ref[Node], ...], Any]] = {}
+    Args:
+        args: of one of these calls; the blocks of all are in the same places.
+    """
 
-    def add(self, nodes: list[Node], program: Program) -> None:
-        self._programs[tuple(map(id, nodes))] = tuple(map(weakref.ref, nodes)), _guarded(program)
+    def __init__(self, args: tuple[Any, ...]) -> None:
+        places = [place for place, arg in enumerate(args) if isinstance(arg, Node)]
+        self._blocks = _picker(places)
+        self._arrays = _picker([place for place in range(len(args)) if place not in places])
+        self._programs: dict[tuple[int, ...], tuple[list[weakref.ref[Node]], Any]] = {}
+
+    def add(self, args: tuple[Any, ...], program: Program) -> None:
+        blocks = self._blocks(args)
+        self._programs[(*map(id, blocks),)] = [*map(weakref.ref, blocks)], _guarded(program)
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
-        nodes = [a for a in args if isinstance(a, Node)]
-        found = self._programs.get(tuple(map(id, nodes)))
-        if found is None or any(
-            ref() is not node for ref, node in zip(found[0], nodes, strict=True)
-        ):
+        blocks = self._blocks(args)
+        found = self._programs.get((*map(id, blocks),))
+        if found is None:
             raise Unbound([])
-        return found[1](tuple(a for a in args if not isinstance(a, Node)))
+        for ref, block in zip(found[0], blocks, strict=True):
+            if ref() is not block:  # another block, at the place in memory of one that is gone
+                raise Unbound([])
+        return found[1](self._arrays(args))
+
+
+def _picker(places: list[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """What takes the items at these places of a tuple: a tuple too."""
+    if len(places) > 1:
+        return operator.itemgetter(*places)
+    return operator.itemgetter(slice(places[0], places[0] + 1) if places else slice(0))

@@ -163,22 +163,31 @@ class Program:
             "compute_dtype": context.compute_dtype,
         }
         self.jitted = jax.jit(self._traced)
+        self.run = self._runner()
 
-    def run(self, inputs: Any) -> Any:
-        """Run on a tuple of arrays, and let the effects happen: the hot path, written flat."""
-        if self.special:
-            return self._applied(self.run_pure(inputs))
-        try:
-            result = self.jitted([*map(_array, self.holders)], None, inputs)
-        except _NeedsKeysError:
-            self.draws, self.special = 1, True
-            return self.run(inputs)
-        if type(result) is not Effects and not self.special:
-            return result
-        if type(result) is Effects and result.about.only_trips and not self.special:
-            self._trips = result.about, result.written  # no more: a loop should cost little
-            return result.leaves[0] if result.about.single else result.output()
-        return self._applied(result)
+    def _runner(self) -> Callable[[Any], Any]:
+        """What runs on a tuple of arrays and lets the effects happen: the hot path, written flat."""
+        jitted, holders = self.jitted, self.holders
+
+        def run(inputs: Any) -> Any:
+            if self.special:
+                return self._applied(self.run_pure(inputs))
+            try:
+                result = jitted([*map(_array, holders)], None, inputs)
+            except _NeedsKeysError:
+                self.draws, self.special = 1, True
+                return run(inputs)
+            if self.special:
+                return self._applied(result)
+            if type(result) is not Effects:
+                return result
+            about = result.about
+            if about.only_trips:
+                self._trips = about, result.written  # no more: a loop should cost little
+                return result.leaves[0] if about.single else result.output()
+            return self._applied(result)
+
+        return run
 
     def run_in_scope(self, inputs: Any) -> Any:
         """The same where holders are read as they are bound in this thread."""
