@@ -166,7 +166,7 @@ class Program:
         self.run = self._runner()
 
     def _runner(self) -> Callable[[Any], Any]:
-        """What runs on a tuple of arrays and lets the effects happen: the hot path, written flat."""
+        """What runs on a tuple of arrays and lets effects happen: the hot path, written flat."""
         jitted, holders = self.jitted, self.holders
 
         def run(inputs: Any) -> Any:
