@@ -15,6 +15,7 @@ import pytest
 import kuai
 from kuai import nn
 from kuai.errors import ArgumentError, CheckpointError
+from kuai.interop.nets.flattening import order_of, orders
 from kuai.interop.nets.keras_config import config_of
 from tests.real_systems import run
 
@@ -548,3 +549,54 @@ def test_models_of_ones_own_exchange_weights_with_keras(tmp_path):
         net.load(tmp_path / f"{name}.theirs.weights.h5")
         x, theirs = (np.load(tmp_path / f"{name}.{end}.npy") for end in ("x", "theirs"))
         np.testing.assert_allclose(net(jnp.asarray(x)), theirs, rtol=1e-5, atol=1e-5)
+
+
+CHANNELS_FIRST = """
+import sys
+import keras
+import numpy as np
+
+folder = sys.argv[1]
+x = np.load(f"{folder}/x.npy")
+for layout in ("channels_first", "channels_last"):
+    conv = keras.layers.Conv2D(5, 3, data_format="channels_first")
+    flatten = keras.layers.Flatten(data_format=layout)
+    net = keras.Sequential([conv, flatten, keras.layers.Dense(3)])
+    np.save(f"{folder}/{layout}.npy", net(np.moveaxis(x, -1, 1)))
+    net.save(f"{folder}/{layout}.keras")
+"""
+
+
+def test_an_archive_tells_in_which_order_its_net_flattens_a_map(tmp_path):
+    x = np.random.default_rng(0).standard_normal((2, 6, 5, 3)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    run("keras", CHANNELS_FIRST, tmp_path)
+    for layout in ("channels_first", "channels_last"):
+        net = nn.Sequential(nn.Conv2d(5, 3), nn.Flatten(), nn.Dense(3))
+        net.load(tmp_path / f"{layout}.keras", sample=x)
+        expected = np.load(tmp_path / f"{layout}.npy")
+        np.testing.assert_allclose(net(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("maps", "flatten", "expected"),
+    [
+        (["channels_last"], "channels_last", "channels_last"),
+        (["channels_first"], "channels_first", "channels_last"),  # it moves them there itself
+        (["channels_first"], "channels_last", "channels_first"),
+        (["channels_first", "channels_last"], "channels_last", None),
+        (["channels_first"], None, None),
+    ],
+)
+def test_the_order_of_a_flattened_map_by_the_configuration(maps, flatten, expected, tmp_path):
+    layers = [{"class_name": "Conv2D", "config": {"data_format": layout}} for layout in maps]
+    if flatten is not None:
+        layers.append({"class_name": "Flatten", "config": {"data_format": flatten}})
+    net, x = filled(nn.Sequential(nn.Conv2d(5, 3), nn.Flatten(), nn.Dense(3)), (2, 6, 5, 3))
+    net.save(tmp_path / "net.keras", system="keras", sample=x)
+    weights = kuai.interop.read(tmp_path / "net.keras")
+    weights.metadata["config"] = {"class_name": "Sequential", "config": {"layers": layers}}
+    assert order_of("keras", weights) == expected
+    if expected is None:
+        with pytest.raises(ArgumentError, match=r"^2: .* maps with channels first and last"):
+            orders(net, [], expected, x)

@@ -177,14 +177,11 @@ class Program:
             except _NeedsKeysError:
                 self.draws, self.special = 1, True
                 return run(inputs)
-            if self.special:
-                return self._applied(result)
-            if type(result) is not Effects:
+            if type(result) is not Effects and not self.special:
                 return result
-            about = result.about
-            if about.only_trips:
-                self._trips = about, result.written  # no more: a loop should cost little
-                return result.leaves[0] if about.single else result.output()
+            if type(result) is Effects and result.about.only_trips and not self.special:
+                self._trips = result.about, result.written  # no more: a loop should cost little
+                return result.leaves[0] if result.about.single else result.output()
             return self._applied(result)
 
         return run

@@ -10,6 +10,7 @@ joins the axes of a feature map.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from kuai.errors import ArgumentError
 from kuai.interop.nets.schemas import CHANNELS_FIRST
 from kuai.interop.nets.tracing import Graph, marked, traced
 from kuai.interop.nets.units import Unit
+from kuai.interop.readers.weights import Weights
 from kuai.nn.gated import GatedCell
 from kuai.nn.stacked import StackedCells
 
@@ -41,9 +43,8 @@ class Flattened:
     sizes: tuple[int, ...]
     layout: str
 
-    def order(self, system: str) -> np.ndarray | None:
+    def order(self, theirs: str) -> np.ndarray | None:
         """Place here → place there; None where the orders are one."""
-        theirs = "channels_first" if system in CHANNELS_FIRST else "channels_last"
         if theirs == self.layout:
             return None
         front = theirs == "channels_first"
@@ -52,13 +53,46 @@ class Flattened:
         return (np.moveaxis(places, 0, -1) if front else np.moveaxis(places, -1, 0)).ravel()
 
 
-def orders(net: Block, layers: list[Unit], system: str, sample: Any) -> dict[str, np.ndarray]:
+def order_of(system: str, weights: Weights | None = None) -> str | None:
+    """The layout in which a net of another system flattens a map; None where it is not certain.
+
+    Args:
+        system: the other one.
+        weights: a file of it, whose configuration counts where it has one; None: its usual nets.
+    """
+    if system in CHANNELS_FIRST:
+        return "channels_first"
+    told = list(_data_formats(weights.metadata.get("config"))) if weights is not None else []
+    maps = {layout for kind, layout in told if kind != "Flatten"}
+    flattens = {layout for kind, layout in told if kind == "Flatten"}
+    if "channels_first" not in maps or flattens == {"channels_first"}:
+        return "channels_last"  # Keras's Flatten moves them there, if it is told where they are
+    return "channels_first" if len(maps) == len(flattens) == 1 else None
+
+
+def _data_formats(config: Any) -> Iterator[tuple[Any, str]]:
+    """(class, data_format) of the layers in a configuration of Keras, at any depth."""
+    nodes = [config]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, list):
+            nodes += node
+        elif isinstance(node, dict):
+            nodes += node.values()
+            own = node.get("config")
+            if isinstance(own, dict) and isinstance(own.get("data_format"), str):
+                yield node.get("class_name"), own["data_format"]
+
+
+def orders(
+    net: Block, layers: list[Unit], theirs: str | None, sample: Any
+) -> dict[str, np.ndarray]:
     """Path of a layer → the place there of each feature here, where a feature map was flattened.
 
     Args:
         net: the net.
         layers: of it, as the other system has them.
-        system: the other one.
+        theirs: the layout in which the other net flattens a map, as `order_of` tells it.
         sample: an input, a tuple of inputs, or None.
 
     Raises:
@@ -66,21 +100,27 @@ def orders(net: Block, layers: list[Unit], system: str, sample: Any) -> dict[str
             rows cannot be put in order; or as `flattened`.
     """
     if sample is not None:
-        told = {path: flat.order(system) for path, flat in flattened(net, sample).items()}
+        maps = flattened(net, sample)
+        if maps and theirs is None:
+            raise ArgumentError(
+                f"{min(maps)}: its input is a flattened feature map, and the file's net has maps "
+                "with channels first and last; load it by hand, from kuai.interop.read"
+            )
+        told = {path: flat.order(theirs) for path, flat in maps.items() if theirs is not None}
         found = {path: order for path, order in told.items() if order is not None}
         able = {unit.path for unit in layers if rows_of(unit.block)}
         if found.keys() - able:
             raise ArgumentError(
-                f"{min(found.keys() - able)}: its input is a flattened feature map, which {system} "
-                "flattens in another order, and kuai cannot put such a layer's rows in order; load "
-                "it by hand, from kuai.interop.read"
+                f"{min(found.keys() - able)}: its input is a flattened feature map, which the "
+                "other system flattens in another order, and kuai cannot put such a layer's rows "
+                "in order; load it by hand, from kuai.interop.read"
             )
         return found
-    asked = _in_question(net, system)
+    asked = _in_question(net, theirs)
     if asked is not None:
         raise ArgumentError(
-            f"sample: {asked} may follow a Flatten of a feature map, which {system} flattens in "
-            "another order; give sample=, an input of the net, which tells"
+            f"sample: {asked} may follow a Flatten of a feature map, which the other system "
+            "flattens in another order; give sample=, an input of the net, which tells"
         )
     return {}
 
@@ -167,11 +207,10 @@ def rows_of(block: Block) -> tuple[str, ...]:
     return ()
 
 
-def _in_question(net: Block, system: str) -> str | None:
+def _in_question(net: Block, theirs: str | None) -> str | None:
     """A layer that may follow a Flatten of a map; None if no map has another order there."""
-    theirs = "channels_first" if system in CHANNELS_FIRST else "channels_last"
     layouts = {getattr(block, "layout", theirs) for block in net.blocks()}
-    if layouts == {theirs}:
+    if layouts <= {theirs}:
         return None
     takers = (nn.Dense, GatedCell, StackedCells)
     found = ((path, block) for path, block in net.named_blocks(takers))

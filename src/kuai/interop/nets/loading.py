@@ -52,7 +52,7 @@ def load(net: Block, path: Any, request: Request) -> Moves:
         return _load_own(net, weights, request)
     found = _found(net, weights, system, request)
     layers = [unit for unit, _ in found.pairs]
-    orders = flattening.orders(net, layers, system, request.sample)
+    orders = flattening.orders(net, layers, flattening.order_of(system, weights), request.sample)
     plan = own_weights.plan(
         net, dict(_arrays(weights, found, orders)), {}, source=weights.path, select=request.select,
         strict=request.strict and not found.missing,

@@ -88,7 +88,7 @@ def written(net: Block, system: str, paths: set[str], mapping: Any, sample: Any)
     if system == "keras":
         layers = keras_slopes.with_axes(net, layers, sample)
     _check_known(layers, system, chosen)
-    orders = flattening.orders(net, layers, system, sample)
+    orders = flattening.orders(net, layers, flattening.order_of(system), sample)
     rename = (lambda name: name) if mapping is None else leading(mapping)
     found = Written(is_numbered=system == "keras")
     first: dict[Any, str] = {}
