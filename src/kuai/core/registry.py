@@ -42,6 +42,8 @@ class Registry:
 
     def __getattr__(self, name: str) -> Any:
         """Import everything, so that it registers: somebody imported a part of kuai by itself."""
+        if name not in Registry.__annotations__:
+            raise AttributeError(f"nothing registers {name!r}")
         importlib.import_module("kuai.api")
         return vars(self)[name]
 
