@@ -7,6 +7,7 @@ import importlib
 
 import jax
 
+import kuai
 from benchmarks.report import Comparison, machine, versions, write
 
 NAMES = (
@@ -21,6 +22,7 @@ def main() -> None:
     names = tuple(parser.parse_args().names) or NAMES
     # Results are waited for, as torch does: then JAX is quickest in the calling thread.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
+    kuai.keep_memory()  # as `kuai train` does; torch's is kept with it
     print(machine(), versions(), sep="\n")
     comparisons: list[Comparison] = []
     for name in names:

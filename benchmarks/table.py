@@ -1,4 +1,4 @@
-"""The figures of benchmarks/results/latest.json as the table that README.md shows.
+"""The figures of benchmarks/results/latest.json that have an aim, as the table in README.md.
 
 `python -m benchmarks.table` prints it; with `--write` it also takes its place in README.md.
 """
@@ -48,14 +48,10 @@ def _rows(comparison: dict[str, Any]) -> list[str]:
     own = comparison["values"]["kuai"]
     what = f"| {comparison['title']} | {comparison['unit']} | {own:.4g} |"
     return [
-        f"{what} {name}: {value:.4g} | {own / value:.2f} | {_aim(comparison['targets'], name)} |\n"
+        f"{what} {name}: {value:.4g} | {own / value:.2f} | ≤ {comparison['targets'][name]:.2f} |\n"
         for name, value in comparison["values"].items()
-        if name != "kuai"
+        if name in comparison["targets"]
     ]
-
-
-def _aim(targets: dict[str, float], name: str) -> str:
-    return f"≤ {targets[name]:.2f}" if name in targets else ""
 
 
 def _place(record: dict[str, Any]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import platform
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -130,3 +132,30 @@ def test_memory_is_flat_over_two_thousand_nets():
     assert not objects_of_kuai() - objects
     # Caches of JAX, which hold some thousands of programs, are still filling up: 13 KiB each.
     assert resident_kib() - before < 2000 * 20
+
+
+FAULTS = """
+import resource
+import kuai
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    b"x" * (100 << 20)  # takes 100 MB, and is gone
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before > 20_000
+
+told = kuai.keep_memory()
+faults()
+print(told, faults(), kuai.keep_memory(False), faults(), faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's allocator")
+def test_kept_memory_is_not_cleared_again():
+    command = [sys.executable, "-c", FAULTS]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told == "True False True True True\n"
+
+
+def test_an_allocator_that_takes_no_orders_is_left_alone(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert kuai.keep_memory() is False

@@ -36,6 +36,7 @@ from kuai.hybrid.bounds import bounded as bounded
 from kuai.hybrid.disk import cache as cache
 from kuai.hybrid.function import explain as explain
 from kuai.hybrid.function import hybrid as hybrid
+from kuai.hybrid.memory import keep_memory as keep_memory
 from kuai.random import seed as seed
 from kuai.train.lr_finder import find_learning_rate as find_learning_rate
 from kuai.train.trainer import Trainer as Trainer

@@ -67,8 +67,10 @@ def _main(arguments: Sequence[str] | None) -> int:
         _listen(settings.quiet)
         if command.compiles:
             from kuai.cli import cache
+            from kuai.hybrid.memory import keep_memory
 
             cache.set_up(settings.cache)
+            keep_memory()
         _write(command.run(settings), settings)
     except UsageError as error:
         _complain(f"{error}\nkuai {command.name} --help tells what it takes", error)
