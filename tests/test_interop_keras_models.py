@@ -600,3 +600,62 @@ def test_the_order_of_a_flattened_map_by_the_configuration(maps, flatten, expect
     if expected is None:
         with pytest.raises(ArgumentError, match=r"^2: .* maps with channels first and last"):
             orders(net, [], expected, x)
+
+
+FUNCTIONAL = """
+import sys
+import keras
+import numpy as np
+
+folder, act = sys.argv[1:]
+layers = keras.layers
+x = np.load(f"{folder}/x.npy")
+start = keras.Input((6,))
+h = layers.Dense(6, "tanh", name="third")(start)
+h = layers.Add()([start, layers.Dense(6, name="first")(h)])
+h = layers.BatchNormalization(name="norm")(h)
+net = keras.Model(start, layers.Dense(6, name="second")(h))
+if act == "write":
+    for weight in net.weights:
+        value = np.random.default_rng(len(weight.path)).uniform(0.1, 0.9, weight.shape)
+        weight.assign(value)
+    for end in ("weights.h5", "keras"):
+        save = net.save if end == "keras" else net.save_weights
+        save(f"{folder}/net.{end}")
+    np.save(f"{folder}/y.npy", net(x))
+else:
+    net.load_weights(f"{folder}/again.weights.h5")
+    for found in (net, keras.models.load_model(f"{folder}/again.keras")):
+        np.testing.assert_allclose(found(x), np.load(f"{folder}/again.npy"), rtol=1e-5, atol=1e-5)
+"""
+
+
+class Skips(kuai.Block):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Dense(6)
+        self.second = nn.Dense(6)
+        self.third = nn.Dense(6, "tanh")
+        self.norm = nn.BatchNorm(epsilon=1e-3)
+
+    def forward(self, x):
+        return self.second(self.norm(x + self.first(self.third(x))))
+
+
+def test_a_functional_model_gets_its_weights_back_as_its_own_file_has_them(tmp_path):
+    x = np.random.default_rng(0).standard_normal((2, 6)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    run("keras", FUNCTIONAL, tmp_path, "write")
+    names = {"first": "first", "second": "second", "third": "third", "norm": "norm"}
+    for end in ("weights.h5", "keras"):
+        net, theirs = Skips(), tmp_path / f"net.{end}"
+        net.load(theirs, mapping=names)
+        np.testing.assert_allclose(net(x), np.load(tmp_path / "y.npy"), rtol=1e-5, atol=1e-5)
+        for holder in net.parameters():
+            holder.array = holder.array * 1.5
+        np.save(tmp_path / "again.npy", net(x))
+        net.save(tmp_path / f"again.{end}", like=theirs, mapping=names)
+        again = Skips()
+        again.load(tmp_path / f"again.{end}", mapping=names)
+        np.testing.assert_array_equal(again.first.weight, net.first.weight)
+    run("keras", FUNCTIONAL, tmp_path, "read")

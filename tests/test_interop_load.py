@@ -717,3 +717,38 @@ def test_layers_whose_rows_cannot_be_put_in_order_are_refused(tmp_path):
     net = Rows(nn.Recurrent(nn.GRUCell(3), return_state=False)).initialize(sample=x)
     with pytest.raises(ArgumentError, match=r"cannot put such a layer's rows in order; load it by"):
         net.save(tmp_path / "net.pt", system="torch", sample=x)
+
+
+# --- back as a file has them ---------------------------------------------------------------------
+
+
+def test_what_a_net_does_not_have_stays_as_it_is_in_the_file(saved, tmp_path):
+    arrays = linear(3, 4, "body.0") | linear(4, 4, "body.1") | linear(4, 9, "old_head")
+    path = saved(arrays, {"body.1.tied": "body.1.weight"})
+    mapping = {"body.0": "hidden", "body.1.tied": None, "body.1": "out", "old_head": None}
+    net = Two().load(path, mapping=mapping)
+    net.out.weight = net.out.weight * 2
+    net.save(path, like=path, mapping=mapping)  # in its own place
+    found = kuai.interop.read(path)
+    assert list(found) == [*arrays, "body.1.tied"]
+    assert found.aliases == {"body.1.tied": "body.1.weight"}
+    arrays["body.1.weight"] = arrays["body.1.weight"] * 2
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_a_file_to_be_like_must_be_one_that_the_net_fits(saved, tmp_path):
+    net = Two().initialize(sample=jnp.ones((1, 3)))
+    own = tmp_path / "own.safetensors"
+    net.save(own)
+    new = tmp_path / "new.pt"
+    with pytest.raises(ArgumentError, match=r"expected like= to be a file of torch, keras, paddle"):
+        net.save(new, like=own)
+    with pytest.raises(ArgumentError, match=r"like= writes all arrays of a file"):
+        net.save(new, like=own, select="hidden.*")
+    with pytest.raises(CheckpointError, match=r"does not fit Two"):
+        net.save(new, like=saved(linear(3, 5, "hidden") | linear(5, 4, "out")))
+    write_keras_weights(tmp_path / "a.weights.h5", {"hidden/vars": [array(3, 4), array(4)]})
+    with pytest.raises(ArgumentError, match=r"expected a name that ends in .weights.h5 or .keras"):
+        net.save(new, like=tmp_path / "a.weights.h5")
+    assert not new.exists()

@@ -140,6 +140,17 @@ def test_a_file_gives_the_outputs_and_gradients_of_its_system(golden, system, na
 
 
 @cases
+def test_a_net_is_saved_as_its_own_file_has_it(golden, system, name, tmp_path):
+    files = golden(system)
+    again = tmp_path / files.path(name).name
+    files.loaded(name, name).save(again, like=files.path(name), sample=files.input(name))
+    before, after = interop.read(files.path(name)), interop.read(again)
+    assert (after.dtypes, after.aliases) == (before.dtypes, before.aliases)
+    for array in before:
+        np.testing.assert_array_equal(after[array], before[array])
+
+
+@cases
 def test_what_is_saved_for_a_system_is_what_the_system_saves(golden, tmp_path, system, name):
     files = golden(system)
     path = tmp_path / files.path(name).name

@@ -19,6 +19,7 @@ class Saved(Settings):
         system: str | None = None,
         mapping: Any = None,
         sample: Any = None,
+        like: Any = None,
     ) -> None:
         """Save every parameter, constant and persistent state, durably.
 
@@ -29,11 +30,16 @@ class Saved(Settings):
             path: of the file; it is replaced whole or not at all. For PyTorch `.safetensors` makes
                 it such a file, for Keras the end is `.weights.h5` or `.keras`.
             select: which of them, as in `named_holders`; default all.
-            system: "torch", "keras", "paddle" or "gluon"; default kuai itself.
+            system: "torch", "keras", "paddle" or "gluon"; default kuai itself, and then the name
+                must not end as one of these systems' does.
             mapping: other names for that system: a dict {its default name, or what it begins with:
                 name}, pairs (regular expression, replacement), or a function of a name.
             sample: an input, or a tuple of inputs. For a net that flattens feature maps in another
                 order than that system does, and for the input's sizes in a `.keras`.
+            like: path of a file that `load` takes, as a rule the one that the net was loaded from.
+                Its arrays are written, under its names and in their places, with the net's values;
+                what the net does not have stays as it is there. `system`, `mapping` and `sample`
+                are then those of `load`, and `select` is None.
 
         Raises:
             ArgumentError: the selection selects nothing, there is no such system, or a sample is
@@ -53,7 +59,7 @@ class Saved(Settings):
             {'weight': (2, 3), 'bias': (2,)}
             (3, 2)
         """
-        weights.save(self, path, select, system=system, mapping=mapping, sample=sample)
+        weights.save(self, path, select, system=system, mapping=mapping, sample=sample, like=like)
 
     def load(
         self,

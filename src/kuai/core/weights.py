@@ -7,7 +7,9 @@ Loading checks every name and shape before it changes anything.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 import jax.numpy as jnp
@@ -21,6 +23,15 @@ from kuai.core.tree import Node, canonical, nothing_selected, selected, walk
 from kuai.errors import ArgumentError, CheckpointError, DeferredInitError, FileFormatError
 
 _ALIASES = "kuai.aliases"
+ENDS = {
+    ".pt": "torch",
+    ".pth": "torch",
+    ".bin": "torch",
+    ".h5": "keras",
+    ".keras": "keras",
+    ".pdparams": "paddle",
+    ".params": "gluon",
+}
 
 
 def save(block: Node, path: Any, select: Any, **foreign: Any) -> None:
@@ -35,7 +46,9 @@ def save(block: Node, path: Any, select: Any, **foreign: Any) -> None:
             "initialize(sample=...)"
         )
     system = foreign.pop("system")
-    if system not in (None, "kuai"):
+    if foreign["like"] is not None and select is not None:
+        raise ArgumentError("save: like= writes all arrays of a file; leave out select=")
+    if system not in (None, "kuai") or foreign["like"] is not None:
         registered.save_foreign(block, path, system=system, paths=set(holders), **foreign)
         return
     if any(value is not None for value in foreign.values()):
@@ -43,8 +56,19 @@ def save(block: Node, path: Any, select: Any, **foreign: Any) -> None:
             f"save: {', '.join(name for name, v in foreign.items() if v is not None)} is for files "
             "of other systems; give system= too"
         )
+    _check_end(path)
     arrays = {name: np.asarray(holder.concrete()) for name, holder in holders.items()}
     files.write_arrays(path, arrays, {_ALIASES: json.dumps(found.aliases)})
+
+
+def _check_end(path: Any) -> None:
+    """Refuse to write kuai's own format under a name that says another system's."""
+    end = PurePath(path).suffix if isinstance(path, (str, os.PathLike)) else ""
+    if end in ENDS:
+        raise ArgumentError(
+            f"save: {path} ends as a file of {ENDS[end]} does, and without system= it would be "
+            f"kuai's own; give system={ENDS[end]!r}, or a name that ends in .safetensors"
+        )
 
 
 def _chosen(block: Node, where: str, holders: dict[str, Holder], select: Any) -> dict[str, Holder]:

@@ -23,10 +23,14 @@ def _load(block: Any, path: Any, **options: Any) -> Any:
     return load(block, path, Request(**options))
 
 
-def _save(block: Any, path: Any, **options: Any) -> None:
+def _save(block: Any, path: Any, *, like: Any, paths: set[str], **options: Any) -> None:
+    from kuai.interop.nets.alike import save_alike
     from kuai.interop.nets.saving import save
 
-    save(block, path, **options)
+    if like is None:
+        save(block, path, paths=paths, **options)
+    else:
+        save_alike(block, path, like, **options)
 
 
 registered.load_foreign = _load

@@ -47,10 +47,10 @@ class Request:
 def load(net: Block, path: Any, request: Request) -> Moves:
     """Load a file of any system, unless a dry run was asked for; what goes where."""
     weights = read(path, key=request.key)
-    system = _system(weights, request.system)
+    system = system_of(weights, request.system)
     if system == "kuai":
         return _load_own(net, weights, request)
-    found = _found(net, weights, system, request)
+    found = found_in(net, weights, system, request)
     layers = [unit for unit, _ in found.pairs]
     orders = flattening.orders(net, layers, flattening.order_of(system, weights), request.sample)
     plan = own_weights.plan(
@@ -87,7 +87,7 @@ def _load_own(net: Block, weights: Weights, request: Request) -> Moves:
     return Moves(weights.path, "kuai", type(net).__name__, rows, left, plan.missing)
 
 
-def _system(weights: Weights, told: str | None) -> str:
+def system_of(weights: Weights, told: str | None) -> str:
     """Whose names and layouts the file has.
 
     Raises:
@@ -111,7 +111,7 @@ def _system(weights: Weights, told: str | None) -> str:
     return wrote
 
 
-def _found(net: Block, weights: Weights, system: str, request: Request) -> Placed:
+def found_in(net: Block, weights: Weights, system: str, request: Request) -> Placed:
     """The layers' places, by the listing of the net that explains the file."""
     once = units(net, system)
     unknown = [str(unit) for unit in once if not unit.alternatives]

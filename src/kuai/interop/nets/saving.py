@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,19 +45,9 @@ def save(net: Block, path: Any, *, system: str, paths: set[str], mapping: Any, s
         )
     place = checked_path(path)
     config = None
-    if system == "keras" and _is_archive(place):
+    if system == "keras" and is_archive(place):
         config = _config(net, paths, mapping, sample)
-    found = written(net, system, paths, mapping, sample)
-    if config is not None:
-        write_keras_archive(place, config, dict(_groups(found.arrays)))
-    elif system == "keras":
-        write_keras_weights(place, dict(_groups(found.arrays)))
-    elif system == "torch" and place.suffix == ".safetensors":
-        arrays = found.arrays | {further: found.arrays[n] for further, n in found.aliases.items()}
-        files.write_arrays(place, arrays, {"format": "pt"})
-    else:
-        write = {"torch": write_pytorch, "paddle": write_paddle, "gluon": write_gluon}[system]
-        write(place, found.arrays, found.aliases)
+    write(place, system, written(net, system, paths, mapping, sample), config)
 
 
 @dataclass
@@ -67,12 +57,29 @@ class Written:
     Attributes:
         arrays: their name → array.
         aliases: further name → the name that has the same array.
-        is_numbered: whether the file numbers its arrays, so that each stands at its place.
+        groups: place of the variables of a layer → these, in their order, where a file numbers its
+            arrays, as Keras's do; None: it does not.
+        names: place → what its layer is called.
     """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
-    is_numbered: bool = False
+    groups: dict[str, list[np.ndarray]] | None = None
+    names: dict[str, str] = field(default_factory=dict)
+
+
+def write(place: Path, system: str, found: Written, config: dict[str, Any] | None) -> None:
+    """Write a file of a system; for Keras a `.keras` where there is a configuration."""
+    if found.groups is not None and config is not None:
+        write_keras_archive(place, config, found.groups, found.names)
+    elif found.groups is not None:
+        write_keras_weights(place, found.groups, found.names)
+    elif system == "torch" and place.suffix == ".safetensors":
+        arrays = found.arrays | {further: found.arrays[n] for further, n in found.aliases.items()}
+        files.write_arrays(place, arrays, {"format": "pt"})
+    else:
+        writer = {"torch": write_pytorch, "paddle": write_paddle, "gluon": write_gluon}[system]
+        writer(place, found.arrays, found.aliases)
 
 
 def written(net: Block, system: str, paths: set[str], mapping: Any, sample: Any) -> Written:
@@ -90,7 +97,7 @@ def written(net: Block, system: str, paths: set[str], mapping: Any, sample: Any)
     _check_known(layers, system, chosen)
     orders = flattening.orders(net, layers, flattening.order_of(system), sample)
     rename = (lambda name: name) if mapping is None else leading(mapping)
-    found = Written(is_numbered=system == "keras")
+    found = Written(groups={} if system == "keras" else None)
     first: dict[Any, str] = {}
     for unit in layers:
         for part in unit.alternatives[0] if unit.alternatives else ():
@@ -98,6 +105,8 @@ def written(net: Block, system: str, paths: set[str], mapping: Any, sample: Any)
                 _add(found, first, unit, part, orders.get(unit.path), rename)
     if mapping is not None and all(rename(name) == name for name in _named(layers)):
         raise ArgumentError(unchanged("save", _named(layers)))
+    if found.groups is not None:
+        found.groups |= _groups(found.arrays)
     return found
 
 
@@ -159,23 +168,24 @@ def _add(
             )
     copies = {rename(join(unit.name, copy)): names[0] for copy in part.copies}
     known = tuple(id(unit.holders[path]) for path in part.ours), part.theirs
-    if part.ours and known in first and not found.is_numbered:
+    if part.ours and known in first and found.groups is None:
         found.aliases |= dict.fromkeys([*names, *copies], first[known])
         return
     first[known] = names[0]
-    arrays = part.write(*(_ours(unit, path, order) for path in part.ours))
+    arrays = part.write(*(ours_of(unit, path, order) for path in part.ours))
     found.arrays |= dict(zip(names, arrays, strict=True))
     found.aliases |= copies
 
 
-def _ours(unit: Unit, path: str, order: np.ndarray | None) -> np.ndarray:
+def ours_of(unit: Unit, path: str, order: np.ndarray | None) -> np.ndarray:
+    """An array of a layer, with its rows in the order that the other system has."""
     array = np.asarray(unit.holders[path].concrete())
     if order is None or path not in flattening.rows_of(unit.block):
         return array
     return array[np.argsort(order)]
 
 
-def _is_archive(path: Path) -> bool:
+def is_archive(path: Path) -> bool:
     """Whether a file of Keras is one of a whole model, and not of weights alone."""
     if not path.name.endswith((".weights.h5", ".keras")):
         raise ArgumentError(
@@ -196,10 +206,10 @@ def _config(net: Block, paths: set[str], mapping: Any, sample: Any) -> dict[str,
     return config_of(net, input_shape(net, sample))
 
 
-def _groups(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _groups(arrays: dict[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
     """Place of the variables of a layer → these, in their order."""
     grouped: dict[str, list[np.ndarray]] = {}
     for name, array in arrays.items():
         layer = name.rpartition(".")[0].replace(".", "/")
         grouped.setdefault(join(layer, "vars").replace(".", "/"), []).append(array)
-    return iter(grouped.items())
+    return grouped

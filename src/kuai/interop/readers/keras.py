@@ -58,7 +58,13 @@ def _by_place(source: Source, tree: Tree, config: dict[str, Any] | None) -> Weig
     written = _in_writing_order(tree.arrays)
     names = recovered(written, own_name, config)
     stored = {names[path]: tree.arrays[path] for path in written}
+    told = {group: name for (group, what), name in tree.attributes.items() if what == "name"}
     metadata: dict[str, Any] = {"paths": {name: path for path, name in names.items()}}
+    metadata["names"] = {
+        group: name
+        for group, name in told.items()
+        if isinstance(name, str) and group.rpartition("/")[2] == "vars"
+    }
     if config is not None:
         metadata["config"] = config
     return Weights(source.path, "keras", source.format, stored, metadata=metadata)
