@@ -14,6 +14,7 @@ from kuai.interop.writers.gluon import write_gluon
 from kuai.interop.writers.keras import write_keras_weights
 from kuai.interop.writers.pytorch import write_pytorch
 from tests.fuzz.seeds import GOLDENS
+from tests.real_systems import run
 
 NORMAL = np.random.default_rng(0).standard_normal
 
@@ -165,6 +166,41 @@ def test_a_program_of_paddle_counts_its_arrays():
         net = nn.Sequential(nn.Dense(7, "relu"), nn.Dense(3)).load(file, mapping=mapping)
         found = net(jnp.asarray(told["mlp.input"]))
         np.testing.assert_allclose(found, told["mlp.output"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mapping", [None, {"lstm_cell_0": ""}, {"lstm_cell_0": "cells.0"}])
+def test_a_recurrent_program_of_paddle_computes_what_it_did(mapping):
+    told = np.load(GOLDENS / "paddle" / "expected.npz")
+    net = nn.LSTM(4).load(GOLDENS / "paddle" / "lstm_program.pdiparams", mapping=mapping)
+    found, _ = net(jnp.asarray(told["lstm.input"]))
+    np.testing.assert_allclose(found, told["lstm.output"], rtol=0, atol=1e-5)
+
+
+def test_recurrent_programs_that_paddle_exports_now(tmp_path):
+    run("paddle", """
+        import sys
+        import numpy as np, paddle
+        from paddle import nn
+        paddle.seed(0)
+        x = np.random.RandomState(0).randn(2, 4, 3).astype(np.float32)
+        np.save(f"{sys.argv[1]}/x.npy", x)
+        lstm = nn.LSTM(3, 5, num_layers=2, direction="bidirect")
+        for name, net in (("lstm", lstm), ("gru", nn.GRU(3, 4))):
+            net.eval()
+            spec = [paddle.static.InputSpec([None, 4, 3], "float32")]
+            path = f"{sys.argv[1]}/{name}"
+            paddle.jit.save(paddle.jit.to_static(net, input_spec=spec), path)
+            np.save(f"{path}.npy", paddle.jit.load(path)(paddle.to_tensor(x))[0].numpy())
+        """, tmp_path)  # fmt: skip
+    cells = {f"lstm_cell_{n}": f"cells.{n}" for n in range(4)}
+    nets = {
+        "lstm": (nn.LSTM(5, layers=2, bidirectional=True), cells),
+        "gru": (nn.GRU(4), {"gru_cell_0": ""}),
+    }
+    x = jnp.asarray(np.load(tmp_path / "x.npy"))
+    for name, (net, mapping) in nets.items():
+        found, _ = net.load(tmp_path / f"{name}.pdiparams", mapping=mapping)(x)
+        np.testing.assert_allclose(found, np.load(tmp_path / f"{name}.npy"), rtol=0, atol=1e-6)
 
 
 # --- what is told and what is not ----------------------------------------------------------------

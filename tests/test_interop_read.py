@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +14,7 @@ import safetensors.numpy
 
 import kuai
 from kuai import interop, nn
-from kuai.errors import ArgumentError, NoArrayNamedError, UnsupportedFileError
+from kuai.errors import ArgumentError, FileFormatError, NoArrayNamedError, UnsupportedFileError
 from kuai.files import write_arrays
 from kuai.interop.readers.keras_names import recovered
 from kuai.interop.readers.source import Span
@@ -422,6 +423,17 @@ def test_paddle_arrays_split_for_their_size_are_joined(tmp_path):
 def test_paddle_parameters_without_a_program_are_numbered(tmp_path):
     path = shutil.copy(GOLDENS / "paddle" / "mlp_program.pdiparams", tmp_path / "alone.pdiparams")
     assert interop.read(path).shapes == {"0": (7,), "1": (5, 7), "2": (3,), "3": (7, 3)}
+
+
+def test_a_state_that_paddle_does_not_keep_is_no_array_of_its_program(tmp_path):
+    weights = interop.read(GOLDENS / "paddle" / "lstm_program.pdiparams")
+    assert list(weights) == [f"lstm_cell_0.{end}" for end in ("b_0", "b_1", "w_0", "w_1")]
+    path = Path(shutil.copy(GOLDENS / "paddle" / "lstm_program.pdiparams", tmp_path))
+    program = (GOLDENS / "paddle" / "lstm_program.json").read_text()
+    for kept, message in (("[1,", "4 arrays are not the 5 parameters"), ("[2,", "not told as Pad")):
+        (tmp_path / "lstm_program.json").write_text(program.replace('"OA":[0,', f'"OA":{kept}'))
+        with pytest.raises(FileFormatError, match=message):
+            interop.read(path)
 
 
 # --- NumPy ---------------------------------------------------------------------------------------
