@@ -623,6 +623,35 @@ def test_a_map_that_was_turned_by_hand_is_refused(tmp_path, sizes):
         net.save(tmp_path / "net.pt", system="torch", sample=x)
 
 
+@pytest.mark.parametrize("is_made", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "layer", "features", "got"),
+    [
+        ((1, 3, 3, 2), "2 (Dense)", 80, (1, 36)),
+        ((1, 6, 6, 2), "2 (Dense)", 80, (1, 144)),
+        ((1, 2, 4, 5), "0 (Conv2d)", 2, (1, 2, 4, 5)),
+        ((1, 4, 5, 3), "0 (Conv2d)", 2, (1, 4, 5, 3)),
+    ],
+)
+def test_a_sample_that_the_files_net_would_not_take_is_refused(
+    is_made, shape, layer, features, got, tmp_path
+):
+    def build():
+        return nn.Sequential(nn.Conv2d(4, 3, padding=1), nn.Flatten(), nn.Dense(3))
+
+    x = jnp.ones((1, 4, 5, 2))
+    build().initialize(sample=x).save(tmp_path / "net.pt", system="torch", sample=x)
+    net = build().initialize(sample=x) if is_made else build()
+    with pytest.raises(ArgumentError) as error:
+        net.load(tmp_path / "net.pt", sample=jnp.ones(shape))
+    assert str(error.value).startswith(
+        f"sample: Sequential with the file's arrays does not run on one of shape {shape}: "
+        f"Sequential: {layer}: expected an input with {features} features on axis -1, got shape "
+        f"{got}; "
+    )
+    assert is_made or not any(holder.settled for _, holder in net[0].named_holders("weight"))
+
+
 def test_every_net_with_maps_and_dense_layers_is_asked_for_a_sample(tmp_path):
     x = jnp.asarray(array(2, 4, 4, 3))
     net = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Dense(3)).initialize(sample=x)

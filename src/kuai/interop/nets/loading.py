@@ -52,7 +52,8 @@ def load(net: Block, path: Any, request: Request) -> Moves:
         return _load_own(net, weights, request)
     found = _found(net, weights, system, request)
     layers = [unit for unit, _ in found.pairs]
-    orders = flattening.orders(net, layers, flattening.order_of(system, weights), request.sample)
+    theirs = flattening.order_of(system, weights)
+    orders = flattening.orders(net, layers, theirs, request.sample, dict(_shapes(found)))
     plan = own_weights.plan(
         net, dict(_arrays(weights, found, orders)), {}, source=weights.path, select=request.select,
         strict=request.strict and not found.missing,
@@ -155,6 +156,14 @@ def _arrays(
             for path, array in zip(fit.part.ours, arrays, strict=True):
                 order = orders.get(unit.path)
                 yield join(unit.path, path), _in_order(fit, path, array, order)
+
+
+def _shapes(found: Placed) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """(path, shape) of all that the file gives."""
+    for unit, place in found.pairs:
+        for fit in place.fits:
+            for path, shape in zip(fit.part.ours, shapes_read(fit, found.names) or (), strict=True):
+                yield join(unit.path, path), shape
 
 
 def _in_order(fit: Fit, path: str, array: np.ndarray, order: np.ndarray | None) -> np.ndarray:
