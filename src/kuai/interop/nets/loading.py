@@ -24,7 +24,7 @@ from kuai.interop.nets.names import Names, spellings
 from kuai.interop.nets.placing import Placed, placed, placed_by_name
 from kuai.interop.nets.schemas import SYSTEMS
 from kuai.interop.nets.table import Move, Moves
-from kuai.interop.nets.units import Unit, units
+from kuai.interop.nets.units import Unit, units, with_ties_once
 from kuai.interop.readers.reading import read
 from kuai.interop.readers.weights import Weights
 
@@ -128,11 +128,16 @@ def _found(net: Block, weights: Weights, system: str, request: Request) -> Place
         for layers in listings:
             with contextlib.suppress(CheckpointError):
                 return placed(layers, spelled, weights, name, is_named=is_named)
+    lenient = with_ties_once(once)
+    if lenient is not None:
+        with contextlib.suppress(CheckpointError):
+            return placed(lenient, spelled, weights, name)
     if request.select is None and request.strict:
         return placed(once, spelled, weights, name)
     chosen = {id(holder) for _, holder in net.named_holders(request.select)}
-    wanted = [unit for unit in once if chosen & {id(h) for h in unit.holders.values()}]
-    return placed_by_name(wanted or once, spelled, weights, name, strict=request.strict)
+    layers = lenient or once
+    wanted = [unit for unit in layers if chosen & {id(h) for h in unit.holders.values()}]
+    return placed_by_name(wanted or layers, spelled, weights, name, strict=request.strict)
 
 
 def _listings(net: Block, system: str, once: list[Unit]) -> Iterator[list[Unit]]:
@@ -186,7 +191,18 @@ def _table(
                 moves.rows.append(_move(weights, found.names, fit, orders))
     moved = {name for row in moves.rows for name in row.theirs}
     moves.passed_over = [name for name in weights if name not in moved]
-    moves.missing = [join(unit.path, path) for unit in found.missing for path in unit.holders]
+    given = {
+        id(unit.holders[path])
+        for unit, place in found.pairs
+        for fit in place.fits
+        for path in fit.part.ours
+    }
+    moves.missing = [
+        join(unit.path, path)
+        for unit in found.missing
+        for path, holder in unit.holders.items()
+        if id(holder) not in given
+    ]
     return moves
 
 
