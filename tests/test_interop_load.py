@@ -575,6 +575,20 @@ def test_what_cannot_be_saved_is_refused_and_nothing_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [("PyTorch", "torch"), ("mxnet", "gluon"), ("tf", "keras"), ("tensorflow", "keras"),
+     ("padle", "paddle")],
+)  # fmt: skip
+def test_a_system_by_another_name_gets_a_hint(saved, told, meant):
+    path = saved(linear(3, 4, "hidden") | linear(4, 4, "out"))
+    message = f"got {told!r}; did you mean {meant!r}\\?"
+    with pytest.raises(ArgumentError, match=message):
+        Two().load(path, system=told)
+    with pytest.raises(ArgumentError, match=message):
+        Two().initialize(sample=jnp.ones((1, 3))).save(path, system=told)
+
+
 # --- what must not be guessed --------------------------------------------------------------------
 
 

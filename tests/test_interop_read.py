@@ -526,3 +526,25 @@ def test_options_that_mean_nothing_are_refused(file, options, text):
 def test_a_path_that_is_none():
     with pytest.raises(ArgumentError, match="path: expected text or a pathlib"):
         interop.read(7)
+
+
+def test_arrays_in_place_of_a_path_are_not_printed():
+    with pytest.raises(ArgumentError) as error:
+        interop.read({"weight": np.ones((2, 3))})
+    assert str(error.value) == (
+        "path: expected text or a pathlib.Path, got a value of type dict; give the file's name, "
+        "such as 'net.safetensors'; arrays that stand in no file are saved first, as with "
+        "torch.save"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("gluon/convbn_export-symbol.json", "net of Gluon alone, .*in the .params beside it"),
+        ("paddle/mlp_program.json", "net of Paddle alone, .*in the .pdiparams beside it"),
+    ],
+)
+def test_a_program_says_where_its_weights_are(file, text):
+    with pytest.raises(UnsupportedFileError, match=text):
+        interop.read(GOLDENS / file)

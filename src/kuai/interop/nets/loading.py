@@ -22,7 +22,7 @@ from kuai.interop.nets import flattening
 from kuai.interop.nets.matching import Fit, shapes_read
 from kuai.interop.nets.names import Names, spellings
 from kuai.interop.nets.placing import Placed, placed, placed_by_name
-from kuai.interop.nets.schemas import SYSTEMS
+from kuai.interop.nets.schemas import SYSTEMS, meant
 from kuai.interop.nets.table import Move, Moves
 from kuai.interop.nets.units import Unit, units, with_ties_once
 from kuai.interop.readers.reading import read
@@ -96,7 +96,9 @@ def _system(weights: Weights, told: str | None) -> str:
     """
     wrote = {"tensorflow": "keras"}.get(weights.system, weights.system)
     if told is not None and told not in _KNOWN:
-        raise ArgumentError(f"load: expected system to be one of {', '.join(_KNOWN)}, got {told!r}")
+        raise ArgumentError(
+            f"load: expected system to be one of {', '.join(_KNOWN)}, got {told!r}{meant(told)}"
+        )
     if wrote not in _KNOWN:
         if told is None:
             raise ArgumentError(
