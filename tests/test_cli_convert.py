@@ -100,6 +100,7 @@ def test_a_map_says_what_goes_where(kuai, tmp_path):
     [
         (("net.pt",), "--net: expected the net that the weights are of; give module:factory"),
         (("net.zip", "--net", "mlp"), "TARGET: expected a name that ends in one of .safetensors"),
+        (("out.h5", "--net", "mlp"), ".bin, .weights.h5, .keras, .pdparams, .params, got 'out.h5'"),
         (("net.pt", "--net", "mlp", "--to", "mxnet"), "--to: expected one of kuai, torch, keras"),
         (("net.pt", "--net", "mlp", "--map", "a"), "--map: expected their=ours with commas"),
     ],
@@ -114,3 +115,36 @@ def test_a_known_net_needs_no_shape_where_nothing_is_flattened(kuai):
     answer = kuai("convert", GOLDENS / "torch" / "mlp.pt", "net.params", "--net", "mlp",
                   "--hidden", 7, "--outputs", 3)  # fmt: skip
     assert (answer.code, answer.err) == (0, "")
+
+
+def test_the_source_is_not_written_over(kuai, tmp_path):
+    data = (GOLDENS / "torch" / "mlp.pt").read_bytes()
+    (tmp_path / "net.pt").write_bytes(data)
+    (tmp_path / "other.pt").symlink_to("net.pt")
+    (tmp_path / "old.pt").write_bytes(b"old")
+    for name in ("net.pt", "./net.pt", "other.pt"):
+        answer = kuai("convert", "net.pt", name, "--net", "converted_nets:mlp")
+        assert (answer.code, answer.out) == (2, "")
+        assert f"TARGET: {name!r} is SOURCE itself, which would be lost" in answer.err
+    assert (tmp_path / "net.pt").read_bytes() == data
+    assert kuai("convert", "net.pt", "old.pt", "--net", "converted_nets:mlp").code == 0
+
+
+def test_errors_name_the_flags_of_the_command_line(kuai, tmp_path):
+    np.savez(tmp_path / "net.npz", weight=np.ones((2, 3), np.float32))
+    answer = kuai("convert", "net.npz", "net.pt", "--net", "converted_nets:mlp")
+    assert answer.code == 1
+    assert "here, --source gives the system of SOURCE: --source torch" in answer.err
+    answer = kuai("convert", GOLDENS / "torch" / "lstm.pt", "net.pt", "--net", "converted_nets:mlp")
+    assert answer.code == 1
+    assert "here, --map gives the mapping: --map encoder=net.0,old_head=" in answer.err
+
+
+def test_a_wrong_shape_is_refused_and_nothing_written(kuai, tmp_path):
+    words = ("convert", GOLDENS / "torch" / "convbn.pt", "net.params")
+    answer = kuai(*words, "--net", "converted_nets:convbn", "--shape", "5,5,3")
+    assert answer.code == 1
+    assert (
+        "4 (Dense): expected an input with 144 features on axis -1, got shape (1, 1" in answer.err
+    )
+    assert not (tmp_path / "net.params").exists()

@@ -551,6 +551,46 @@ def test_models_of_ones_own_exchange_weights_with_keras(tmp_path):
         np.testing.assert_allclose(net(jnp.asarray(x)), theirs, rtol=1e-5, atol=1e-5)
 
 
+SCALED = """
+import sys
+import keras
+import numpy as np
+
+class Scaled(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = keras.layers.Dense(4), keras.layers.Dense(2)
+        self.scale = self.add_weight(shape=(4,), initializer="random_normal", name="scale")
+
+    def call(self, x):
+        return self.out(self.hidden(x) * self.scale)
+
+net, x = Scaled(), np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)
+np.savez(f"{sys.argv[1]}/told.npz", x=x, y=net(x))
+for end in ("h5", "weights.h5", "keras"):
+    (net.save_weights if end == "weights.h5" else net.save)(f"{sys.argv[1]}/net.{end}")
+"""
+
+
+class Scaled(kuai.Block):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = nn.Dense(4), nn.Dense(2)
+        self.scale = kuai.Parameter(shape=4)
+
+    def forward(self, x):
+        return self.out(self.hidden(x) * self.scale)
+
+
+def test_a_model_of_ones_own_brings_its_own_weights_in_every_file(tmp_path):
+    run("keras", SCALED, tmp_path)
+    told = np.load(tmp_path / "told.npz")
+    for end in ("h5", "weights.h5", "keras"):
+        net = Scaled().load(tmp_path / f"net.{end}")
+        np.testing.assert_allclose(net(told["x"]), told["y"], rtol=1e-5, atol=1e-6)
+    assert kuai.interop.read(tmp_path / "net.h5").shapes["scaled/scale"] == (4,)
+
+
 CHANNELS_FIRST = """
 import sys
 import keras

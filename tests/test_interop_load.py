@@ -14,6 +14,7 @@ from kuai.interop.writers.gluon import write_gluon
 from kuai.interop.writers.keras import write_keras_weights
 from kuai.interop.writers.pytorch import write_pytorch
 from tests.fuzz.seeds import GOLDENS
+from tests.real_systems import run
 
 NORMAL = np.random.default_rng(0).standard_normal
 
@@ -165,6 +166,88 @@ def test_a_program_of_paddle_counts_its_arrays():
         net = nn.Sequential(nn.Dense(7, "relu"), nn.Dense(3)).load(file, mapping=mapping)
         found = net(jnp.asarray(told["mlp.input"]))
         np.testing.assert_allclose(found, told["mlp.output"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mapping", [None, {"lstm_cell_0": ""}, {"lstm_cell_0": "cells.0"}])
+def test_a_recurrent_program_of_paddle_computes_what_it_did(mapping):
+    told = np.load(GOLDENS / "paddle" / "expected.npz")
+    net = nn.LSTM(4).load(GOLDENS / "paddle" / "lstm_program.pdiparams", mapping=mapping)
+    found, _ = net(jnp.asarray(told["lstm.input"]))
+    np.testing.assert_allclose(found, told["lstm.output"], rtol=0, atol=1e-5)
+
+
+def test_programs_that_paddle_exports_now(tmp_path):
+    run("paddle", """
+        import sys
+        import numpy as np, paddle
+        from paddle import nn
+        paddle.seed(0)
+        x = np.random.RandomState(0).randn(2, 4, 3).astype(np.float32)
+        np.save(f"{sys.argv[1]}/x.npy", x)
+        lstm = nn.LSTM(3, 5, num_layers=2, direction="bidirect")
+        tied = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2))
+        tied[1].weight = tied[0].weight
+        for name, net in (("lstm", lstm), ("gru", nn.GRU(3, 4)), ("tied", tied)):
+            net.eval()
+            spec = [paddle.static.InputSpec([None, 4, 3], "float32")]
+            path = f"{sys.argv[1]}/{name}"
+            paddle.jit.save(paddle.jit.to_static(net, input_spec=spec), path)
+            found = paddle.jit.load(path)(paddle.to_tensor(x))
+            found = found[0] if isinstance(found, (list, tuple)) else found
+            np.save(f"{path}.npy", found.numpy())
+        """, tmp_path)  # fmt: skip
+    cells = {f"lstm_cell_{n}": f"cells.{n}" for n in range(4)}
+    layers = {f"linear_{n}": f"{n}" for n in range(3)}
+    nets = {
+        "lstm": (nn.LSTM(5, layers=2, bidirectional=True), cells),
+        "gru": (nn.GRU(4), {"gru_cell_0": ""}),
+        "tied": (nn.Sequential(nn.Dense(3), nn.Dense(3), nn.Dense(2)), layers),
+    }
+    nets["tied"][0][1].weight = nets["tied"][0][0].params.weight
+    x = jnp.asarray(np.load(tmp_path / "x.npy"))
+    for name, (net, mapping) in nets.items():
+        found = net.load(tmp_path / f"{name}.pdiparams", mapping=mapping)(x)
+        found = found[0] if isinstance(found, tuple) else found
+        np.testing.assert_allclose(found, np.load(tmp_path / f"{name}.npy"), rtol=0, atol=1e-6)
+
+
+class Tied(Two):
+    def __init__(self):
+        super().__init__()
+        self.out.weight = self.hidden.params.weight
+
+
+@pytest.mark.parametrize("kept", ["hidden", "out"])
+@pytest.mark.parametrize("mapping", [None, {"first": "hidden", "second": "out"}])
+def test_a_tied_array_may_stand_at_one_of_its_layers(saved, kept, mapping):
+    theirs = {ours: name for name, ours in (mapping or {"hidden": "hidden", "out": "out"}).items()}
+    biases = {f"{name}.bias": array(4) for name in theirs.values()}
+    weight = array(4, 4)
+    path = saved(biases | {f"{theirs[kept]}.weight": weight})
+    for strict in (True, False):
+        net = Tied().load(path, mapping=mapping, strict=strict)
+        np.testing.assert_array_equal(net.hidden.weight, weight.T)
+        for ours, name in theirs.items():
+            np.testing.assert_array_equal(getattr(net, ours).bias, biases[f"{name}.bias"])
+    with pytest.raises(CheckpointError, match="nothing was changed"):
+        Two().load(path, mapping=mapping)
+
+
+def test_a_tied_array_that_no_layer_has_is_missing(saved):
+    path = saved({"hidden.bias": array(4), "out.bias": array(4)})
+    with pytest.raises(CheckpointError, match=r"in the file:\n  hidden.weight"):
+        Tied().load(path)
+
+
+def test_what_a_mapping_names_is_loaded_or_refused_without_strict_too(saved):
+    path = saved(linear(3, 4, "a") | {"b.bias": array(4)})
+    with pytest.raises(CheckpointError, match=r"gives out \(Dense\) the arrays b.bias \(4,\)"):
+        Two().load(path, mapping={"a": "hidden", "b": "out"}, strict=False)
+    moves = Tied().load(
+        saved(linear(4, 4, "a") | {"b.bias": array(4)}), mapping={"a": "hidden", "b": None},
+        strict=False, dry_run=True,
+    )  # fmt: skip
+    assert (moves.passed_over, moves.missing) == (["b.bias"], ["out.bias"])
 
 
 # --- what is told and what is not ----------------------------------------------------------------
@@ -492,6 +575,20 @@ def test_what_cannot_be_saved_is_refused_and_nothing_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [("PyTorch", "torch"), ("mxnet", "gluon"), ("tf", "keras"), ("tensorflow", "keras"),
+     ("padle", "paddle")],
+)  # fmt: skip
+def test_a_system_by_another_name_gets_a_hint(saved, told, meant):
+    path = saved(linear(3, 4, "hidden") | linear(4, 4, "out"))
+    message = f"got {told!r}; did you mean {meant!r}\\?"
+    with pytest.raises(ArgumentError, match=message):
+        Two().load(path, system=told)
+    with pytest.raises(ArgumentError, match=message):
+        Two().initialize(sample=jnp.ones((1, 3))).save(path, system=told)
+
+
 # --- what must not be guessed --------------------------------------------------------------------
 
 
@@ -585,6 +682,35 @@ def test_a_map_that_was_turned_by_hand_is_refused(tmp_path, sizes):
     net = Turned().initialize(sample=x)
     with pytest.raises(ArgumentError, match="or in another order, and what that is in the file"):
         net.save(tmp_path / "net.pt", system="torch", sample=x)
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "layer", "features", "got"),
+    [
+        ((1, 3, 3, 2), "2 (Dense)", 80, (1, 36)),
+        ((1, 6, 6, 2), "2 (Dense)", 80, (1, 144)),
+        ((1, 2, 4, 5), "0 (Conv2d)", 2, (1, 2, 4, 5)),
+        ((1, 4, 5, 3), "0 (Conv2d)", 2, (1, 4, 5, 3)),
+    ],
+)
+def test_a_sample_that_the_files_net_would_not_take_is_refused(
+    is_made, shape, layer, features, got, tmp_path
+):
+    def build():
+        return nn.Sequential(nn.Conv2d(4, 3, padding=1), nn.Flatten(), nn.Dense(3))
+
+    x = jnp.ones((1, 4, 5, 2))
+    build().initialize(sample=x).save(tmp_path / "net.pt", system="torch", sample=x)
+    net = build().initialize(sample=x) if is_made else build()
+    with pytest.raises(ArgumentError) as error:
+        net.load(tmp_path / "net.pt", sample=jnp.ones(shape))
+    assert str(error.value).startswith(
+        f"sample: Sequential with the file's arrays does not run on one of shape {shape}: "
+        f"Sequential: {layer}: expected an input with {features} features on axis -1, got shape "
+        f"{got}; "
+    )
+    assert is_made or not any(holder.settled for _, holder in net[0].named_holders("weight"))
 
 
 def test_every_net_with_maps_and_dense_layers_is_asked_for_a_sample(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +14,7 @@ import safetensors.numpy
 
 import kuai
 from kuai import interop, nn
-from kuai.errors import ArgumentError, NoArrayNamedError, UnsupportedFileError
+from kuai.errors import ArgumentError, FileFormatError, NoArrayNamedError, UnsupportedFileError
 from kuai.files import write_arrays
 from kuai.interop.readers.keras_names import recovered
 from kuai.interop.readers.source import Span
@@ -424,6 +425,17 @@ def test_paddle_parameters_without_a_program_are_numbered(tmp_path):
     assert interop.read(path).shapes == {"0": (7,), "1": (5, 7), "2": (3,), "3": (7, 3)}
 
 
+def test_a_state_that_paddle_does_not_keep_is_no_array_of_its_program(tmp_path):
+    weights = interop.read(GOLDENS / "paddle" / "lstm_program.pdiparams")
+    assert list(weights) == [f"lstm_cell_0.{end}" for end in ("b_0", "b_1", "w_0", "w_1")]
+    path = Path(shutil.copy(GOLDENS / "paddle" / "lstm_program.pdiparams", tmp_path))
+    program = (GOLDENS / "paddle" / "lstm_program.json").read_text()
+    for kept, message in (("[1,", "4 arrays are not the 5 parameters"), ("[2,", "not told as Pad")):
+        (tmp_path / "lstm_program.json").write_text(program.replace('"OA":[0,', f'"OA":{kept}'))
+        with pytest.raises(FileFormatError, match=message):
+            interop.read(path)
+
+
 # --- NumPy ---------------------------------------------------------------------------------------
 
 
@@ -514,3 +526,25 @@ def test_options_that_mean_nothing_are_refused(file, options, text):
 def test_a_path_that_is_none():
     with pytest.raises(ArgumentError, match="path: expected text or a pathlib"):
         interop.read(7)
+
+
+def test_arrays_in_place_of_a_path_are_not_printed():
+    with pytest.raises(ArgumentError) as error:
+        interop.read({"weight": np.ones((2, 3))})
+    assert str(error.value) == (
+        "path: expected text or a pathlib.Path, got a value of type dict; give the file's name, "
+        "such as 'net.safetensors'; arrays that stand in no file are saved first, as with "
+        "torch.save"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("gluon/convbn_export-symbol.json", "net of Gluon alone, .*in the .params beside it"),
+        ("paddle/mlp_program.json", "net of Paddle alone, .*in the .pdiparams beside it"),
+    ],
+)
+def test_a_program_says_where_its_weights_are(file, text):
+    with pytest.raises(UnsupportedFileError, match=text):
+        interop.read(GOLDENS / file)

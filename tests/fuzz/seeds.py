@@ -61,6 +61,7 @@ def seeds(scratch: Path) -> dict[str, list[Seed]]:
         ),
         "pdiparams": [
             _together(GOLDENS / "paddle", "mlp_program.pdiparams", "mlp_program.json"),
+            _together(GOLDENS / "paddle", "lstm_program.pdiparams", "lstm_program.json"),
             _together(GOLDENS / "paddle_old", "mlp_program.pdiparams", "mlp_program.pdmodel"),
         ],
     }  # fmt: skip

@@ -206,6 +206,9 @@ def make_paddle(folder: Path) -> None:
     paddle.save({"net": mlp.state_dict(), "epoch": 3}, str(folder / "nested.pdparams"))
     spec = [paddle.static.InputSpec([None, 5], "float32")]
     paddle.jit.save(paddle.jit.to_static(mlp, input_spec=spec), str(folder / "mlp_program"))
+    spec = [paddle.static.InputSpec([None, 4, 3], "float32")]
+    lstm = paddle.jit.to_static(nets["lstm"], input_spec=spec)
+    paddle.jit.save(lstm, str(folder / "lstm_program"))
 
 
 def make_paddle_old(folder: Path) -> None:

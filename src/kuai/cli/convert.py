@@ -13,7 +13,7 @@ from kuai.cli.command import Command, Result
 from kuai.cli.options import Option, UsageError, choice, sizes, switch, text
 from kuai.cli.settings import Settings
 from kuai.core.block import Block
-from kuai.errors import ArgumentError
+from kuai.errors import KuaiError
 from kuai.interop import Moves
 
 _SYSTEMS = ("kuai", "torch", "keras", "paddle", "gluon")
@@ -22,10 +22,15 @@ _BY_END = {
     ".pt": "torch",
     ".pth": "torch",
     ".bin": "torch",
-    ".h5": "keras",
+    ".weights.h5": "keras",
     ".keras": "keras",
     ".pdparams": "paddle",
     ".params": "gluon",
+}
+_HERE = {  # what messages say to those who write Python → what it is on the command line
+    "sample:": "--shape gives the shape of one: --shape 28,28,1",
+    "system=": "--source gives the system of SOURCE: --source torch",
+    "mapping=": "--map gives the mapping: --map encoder=net.0,old_head=",
 }
 _DETAILS = """\
 SOURCE is a weights file that kuai reads (kuai inspect lists it), TARGET the file to write. The net
@@ -48,13 +53,19 @@ def _pairs(value: str) -> dict[str, str | None]:
 def _run(settings: Settings) -> Result:
     if "net" not in settings.given:
         raise UsageError("--net: expected the net that the weights are of; give module:factory")
+    if _are_one(settings.target, settings.destination):
+        raise UsageError(
+            f"TARGET: {settings.destination!r} is SOURCE itself, which would be lost; give the "
+            "file to write another name"
+        )
     system = settings.to or _by_end(settings.destination)
     recipe = nets.recipe(settings, settings.outputs or 10)
     try:
         moves = _converted(recipe.build(), settings, system, _sample(settings, recipe))
-    except ArgumentError as error:
-        if str(error).startswith("sample:"):
-            error.add_note("here, --shape gives the shape of one: --shape 28,28,1")
+    except KuaiError as error:
+        for said, here in _HERE.items():
+            if said in str(error):
+                error.add_note(f"here, {here}")
         raise
     told = f"{moves}"
     if not settings.dry_run:
@@ -79,14 +90,19 @@ def _converted(net: Block, settings: Settings, system: str, sample: Any) -> Move
     return moves
 
 
+def _are_one(source: str, destination: str) -> bool:
+    ours, theirs = Path(source), Path(destination)
+    return ours.exists() and theirs.exists() and ours.samefile(theirs)
+
+
 def _by_end(destination: str) -> str:
-    end = Path(destination).suffix
-    if end not in _BY_END:
-        raise UsageError(
-            f"TARGET: expected a name that ends in one of {', '.join(_BY_END)}, got "
-            f"{destination!r}; --to tells the system too"
-        )
-    return _BY_END[end]
+    for end, system in _BY_END.items():
+        if destination.endswith(end):
+            return system
+    raise UsageError(
+        f"TARGET: expected a name that ends in one of {', '.join(_BY_END)}, got {destination!r}; "
+        "--to tells the system too"
+    )
 
 
 def _sample(settings: Settings, recipe: nets.Recipe) -> np.ndarray | None:

@@ -9,7 +9,7 @@ import contextlib
 import difflib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,9 +34,14 @@ def checked_path(path: Any) -> Path:
         ArgumentError: it is no path.
     """
     if not isinstance(path, (str, os.PathLike)):
+        is_short = path is None or isinstance(path, (int, float))
+        is_state = isinstance(path, Mapping)
         raise ArgumentError(
-            f"path: expected text or a pathlib.Path, got {path!r}; give the file's name, such as "
-            "'net.safetensors'"
+            "path: expected text or a pathlib.Path, got "
+            f"{path if is_short else f'a value of type {type(path).__name__}'}; give the file's "
+            "name, such as 'net.safetensors'"
+            + "; arrays that stand in no file are saved first, as with torch.save"
+            * is_state
         )
     return Path(path)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from kuai import nn
 from kuai.core.block import Block
 from kuai.errors import ArgumentError
 from kuai.interop.nets.schemas import CHANNELS_FIRST
-from kuai.interop.nets.tracing import Graph, marked, traced
+from kuai.interop.nets.tracing import Graph, Shapes, marked, traced
 from kuai.interop.nets.units import Unit
 from kuai.interop.readers.weights import Weights
 from kuai.nn.gated import GatedCell
@@ -85,7 +86,11 @@ def _data_formats(config: Any) -> Iterator[tuple[Any, str]]:
 
 
 def orders(
-    net: Block, layers: list[Unit], theirs: str | None, sample: Any
+    net: Block,
+    layers: list[Unit],
+    theirs: str | None,
+    sample: Any,
+    shapes: Shapes = MappingProxyType({}),
 ) -> dict[str, np.ndarray]:
     """Path of a layer → the place there of each feature here, where a feature map was flattened.
 
@@ -94,13 +99,14 @@ def orders(
         layers: of it, as the other system has them.
         theirs: the layout in which the other net flattens a map, as `order_of` tells it.
         sample: an input, a tuple of inputs, or None.
+        shapes: path of an array → the shape that the file gives it.
 
     Raises:
         ArgumentError: there is no sample, and a layer may follow a Flatten; or a layer does whose
             rows cannot be put in order; or as `flattened`.
     """
     if sample is not None:
-        maps = flattened(net, sample)
+        maps = flattened(net, sample, shapes)
         if maps and theirs is None:
             raise ArgumentError(
                 f"{min(maps)}: its input is a flattened feature map, and the file's net has maps "
@@ -125,18 +131,19 @@ def orders(
     return {}
 
 
-def flattened(net: Block, sample: Any) -> dict[str, Flattened]:
+def flattened(net: Block, sample: Any, shapes: Shapes) -> dict[str, Flattened]:
     """Path of a layer → the feature map that its input was.
 
     Args:
         net: the net; it is not changed.
         sample: an input, or a tuple of inputs.
+        shapes: as for `orders`.
 
     Raises:
         ArgumentError: the net does not run on the sample, or mixes features of a map with others
             before a layer takes them.
     """
-    graph = traced(net, sample, _watch)
+    graph = traced(net, sample, _watch, shapes)
     found = {}
     for value, mark in graph.marks.items():
         if mark.startswith(_ENTERS):

@@ -22,9 +22,9 @@ from kuai.interop.nets import flattening
 from kuai.interop.nets.matching import Fit, shapes_read
 from kuai.interop.nets.names import Names, spellings
 from kuai.interop.nets.placing import Placed, placed, placed_by_name
-from kuai.interop.nets.schemas import SYSTEMS
+from kuai.interop.nets.schemas import SYSTEMS, meant
 from kuai.interop.nets.table import Move, Moves
-from kuai.interop.nets.units import Unit, units
+from kuai.interop.nets.units import Unit, units, with_ties_once
 from kuai.interop.readers.reading import read
 from kuai.interop.readers.weights import Weights
 
@@ -52,7 +52,8 @@ def load(net: Block, path: Any, request: Request) -> Moves:
         return _load_own(net, weights, request)
     found = found_in(net, weights, system, request)
     layers = [unit for unit, _ in found.pairs]
-    orders = flattening.orders(net, layers, flattening.order_of(system, weights), request.sample)
+    theirs = flattening.order_of(system, weights)
+    orders = flattening.orders(net, layers, theirs, request.sample, dict(_shapes(found)))
     plan = own_weights.plan(
         net, dict(_arrays(weights, found, orders)), {}, source=weights.path, select=request.select,
         strict=request.strict and not found.missing,
@@ -95,7 +96,9 @@ def system_of(weights: Weights, told: str | None) -> str:
     """
     wrote = {"tensorflow": "keras"}.get(weights.system, weights.system)
     if told is not None and told not in _KNOWN:
-        raise ArgumentError(f"load: expected system to be one of {', '.join(_KNOWN)}, got {told!r}")
+        raise ArgumentError(
+            f"load: expected system to be one of {', '.join(_KNOWN)}, got {told!r}{meant(told)}"
+        )
     if wrote not in _KNOWN:
         if told is None:
             raise ArgumentError(
@@ -127,11 +130,16 @@ def found_in(net: Block, weights: Weights, system: str, request: Request) -> Pla
         for layers in listings:
             with contextlib.suppress(CheckpointError):
                 return placed(layers, spelled, weights, name, is_named=is_named)
+    lenient = with_ties_once(once)
+    if lenient is not None:
+        with contextlib.suppress(CheckpointError):
+            return placed(lenient, spelled, weights, name)
     if request.select is None and request.strict:
         return placed(once, spelled, weights, name)
     chosen = {id(holder) for _, holder in net.named_holders(request.select)}
-    wanted = [unit for unit in once if chosen & {id(h) for h in unit.holders.values()}]
-    return placed_by_name(wanted or once, spelled, weights, name, strict=request.strict)
+    layers = lenient or once
+    wanted = [unit for unit in layers if chosen & {id(h) for h in unit.holders.values()}]
+    return placed_by_name(wanted or layers, spelled, weights, name, strict=request.strict)
 
 
 def _listings(net: Block, system: str, once: list[Unit]) -> Iterator[list[Unit]]:
@@ -157,6 +165,14 @@ def _arrays(
                 yield join(unit.path, path), _in_order(fit, path, array, order)
 
 
+def _shapes(found: Placed) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """(path, shape) of all that the file gives."""
+    for unit, place in found.pairs:
+        for fit in place.fits:
+            for path, shape in zip(fit.part.ours, shapes_read(fit, found.names) or (), strict=True):
+                yield join(unit.path, path), shape
+
+
 def _in_order(fit: Fit, path: str, array: np.ndarray, order: np.ndarray | None) -> np.ndarray:
     has_rows = order is not None and path in flattening.rows_of(fit.unit.block)
     return array[order] if has_rows else array
@@ -177,7 +193,18 @@ def _table(
                 moves.rows.append(_move(weights, found.names, fit, orders))
     moved = {name for row in moves.rows for name in row.theirs}
     moves.passed_over = [name for name in weights if name not in moved]
-    moves.missing = [join(unit.path, path) for unit in found.missing for path in unit.holders]
+    given = {
+        id(unit.holders[path])
+        for unit, place in found.pairs
+        for fit in place.fits
+        for path in fit.part.ours
+    }
+    moves.missing = [
+        join(unit.path, path)
+        for unit in found.missing
+        for path, holder in unit.holders.items()
+        if id(holder) not in given
+    ]
     return moves
 
 

@@ -127,7 +127,7 @@ def place_at(unit: Unit, prefix: str, names: Names) -> Place | None:
     here = names.inside.get(prefix, {})
     for parts in unit.alternatives:
         spelled = resolved(parts, here)
-        if spelled is None or not _alone_there(unit, parts, spelled, here):
+        if not spelled or not _alone_there(unit, parts, spelled, here):
             continue
         fits = tuple(
             Fit(unit, part, tuple(here[spelled[t]] for t in part.theirs))

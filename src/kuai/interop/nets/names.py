@@ -27,6 +27,7 @@ _PLACES = (
 )
 
 _IN_PROGRAMS = {"w_0": "weight", "b_0": "bias", "w_1": "_mean", "w_2": "_variance"}
+_CELL_OF_PROGRAM = re.compile(r"_cell_\d+$")  # has two weights and two biases
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,9 @@ def _spelled(weights: Weights, system: str) -> list[Callable[[str], str]]:
 def _of_program(own: str) -> str:
     """Paddle's static programs count a layer's arrays: those of a BatchNorm are four."""
     start, _, end = own.rpartition(".")
-    return f"{start}.{_IN_PROGRAMS[end]}" if end in _IN_PROGRAMS else own
+    if end not in _IN_PROGRAMS or _CELL_OF_PROGRAM.search(start):
+        return own
+    return f"{start}.{_IN_PROGRAMS[end]}"
 
 
 def _spelled_by_gluon(names: list[str]) -> list[Callable[[str], str]]:
@@ -195,9 +198,9 @@ def _by_beginning(mapping: Mapping[str, Any], name: str) -> Any:
     for end in range(len(name), 0, -1):
         if name[:end] in mapping and name[end : end + 1] in separators:
             target = mapping[name[:end]]
-            rest = _of_program(f".{_joined(name[end + 1 :])}").lstrip(".")
-            if not rest or not isinstance(target, str):
+            if end == len(name) or not isinstance(target, str):
                 return target
+            rest = _joined(_of_program(name)[end + 1 :])
             return f"{target}.{rest}" if target else rest
     return name
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kuai.errors import CheckpointError
@@ -88,7 +88,8 @@ def placed_by_name(
         strict: whether all of them must be there.
 
     Raises:
-        CheckpointError: none is there, or not all that must be, or one has other shapes.
+        CheckpointError: none is there, or not all that must be, or one has other shapes; or the
+            user led arrays to a layer that cannot take them.
     """
     tried = [
         _at(layers, [matching.below(outer, name) for name in own], names)
@@ -99,6 +100,10 @@ def placed_by_name(
     found, misfits = max(tried, key=lambda one: len(one[0].pairs))
     if not found.pairs or misfits or (strict and found.missing):
         raise CheckpointError(different(net, weights.path, layers, spelled))
+    told = [name for name, array in found.names.items() if array.is_told]
+    for unit in found.missing:
+        if _is_led(unit, told):
+            raise CheckpointError(misplaced(net, weights.path, unit, found.names))
     return found
 
 
@@ -142,9 +147,7 @@ def _by_user(
     free = names
     pairs, rest = [], []
     for unit in layers:
-        start = f"{unit.path}." if unit.path else ""
-        if not any(_names_of(unit, name.removeprefix(start)) for name in wanted
-                   if name.startswith(start)):  # fmt: skip
+        if not _is_led(unit, wanted):
             rest.append(unit)
             continue
         place = matching.place_at(unit, unit.path, free)
@@ -163,6 +166,12 @@ def _by_user(
             f"{free[left[0]].own!r} to {left[0]!r}, where the net has no such layer{hint}"
         )
     return pairs, rest, free
+
+
+def _is_led(unit: Unit, told: Iterable[str]) -> bool:
+    """Whether one of these names, which the user told, is of a layer's array."""
+    start = f"{unit.path}." if unit.path else ""
+    return any(_names_of(unit, name.removeprefix(start)) for name in told if name.startswith(start))
 
 
 def _names_of(unit: Unit, local: str) -> bool:

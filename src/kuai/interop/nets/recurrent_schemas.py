@@ -11,6 +11,7 @@ from kuai import nn
 from kuai.interop.nets.parts import Arrays, Part, reordered, same, turned
 
 _OURS = ("input_weight", "recurrent_weight", "bias", "recurrent_bias")
+_IN_PROGRAMS = ("w_0", "w_1", "b_0", "b_1")  # of Paddle, which numbers a cell's arrays
 _KERAS_GATES = (1, 0, 2)  # of a GRU: reset, update and new here; update, reset and new there
 
 
@@ -23,7 +24,7 @@ def cell(block: Any, system: str) -> list[list[Part]]:
         "paddle": ("weight_ih", "weight_hh", "bias_ih", "bias_hh"),
         "gluon": ("i2h_weight", "h2h_weight", "i2h_bias", "h2h_bias"),
     }[system]
-    return [_four(names, "")]
+    return [_four(names, ""), *([_four(_IN_PROGRAMS, "")] if system == "paddle" else [])]
 
 
 def stack(block: Any, system: str) -> list[list[Part]]:
@@ -39,7 +40,14 @@ def stack(block: Any, system: str) -> list[list[Part]]:
             four = _four(naming(layer, way, ways), f"cells.{place}.")
             parts += _with_copies(four, layer, way, ways) if system == "paddle" else four
         found.append(parts)
-    return found
+    return found + (_of_program(block.layers * ways) if system == "paddle" else [])
+
+
+def _of_program(count: int) -> list[list[Part]]:
+    """Cells of Paddle's programs, which know no stack: a mapping leads each to its path here."""
+    starts = [f"cells.{place}." for place in range(count)]
+    apart = [part for start in starts for part in _four([start + n for n in _IN_PROGRAMS], start)]
+    return [apart, _four(_IN_PROGRAMS, starts[0])] if count == 1 else [apart]
 
 
 def keras_layer(block: Any, layer: int) -> list[list[Part]]:

@@ -19,7 +19,7 @@ from kuai.interop.nets import flattening, keras_slopes
 from kuai.interop.nets.keras_config import config_of, input_shape
 from kuai.interop.nets.names import leading, unchanged
 from kuai.interop.nets.parts import Part
-from kuai.interop.nets.schemas import SYSTEMS
+from kuai.interop.nets.schemas import SYSTEMS, meant
 from kuai.interop.nets.units import Unit, units
 from kuai.interop.writers.gluon import write_gluon
 from kuai.interop.writers.keras import write_keras_archive, write_keras_weights
@@ -41,7 +41,7 @@ def save(net: Block, path: Any, *, system: str, paths: set[str], mapping: Any, s
     if system not in SYSTEMS:
         raise ArgumentError(
             f"save: expected system to be one of {', '.join(SYSTEMS)}, or none for a file of kuai, "
-            f"got {system!r}"
+            f"got {system!r}{meant(system)}"
         )
     place = checked_path(path)
     config = None

@@ -10,6 +10,7 @@ TensorFlow have one set of names, and part them by "/".
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -25,8 +26,24 @@ Alternatives = list[list[Part]]
 Schema = Callable[[Any, str], Alternatives]
 
 SYSTEMS = ("torch", "keras", "paddle", "gluon")
+_OFTEN_CALLED = {
+    "pytorch": "torch",
+    "mxnet": "gluon",
+    "tensorflow": "keras",
+    "tf": "keras",
+    "tf.keras": "keras",
+    "paddlepaddle": "paddle",
+}
 CHANNELS_FIRST = ("torch", "paddle", "gluon")  # their usual order; Keras has channels last
 _TURN = (1, 0)
+
+
+def meant(told: Any) -> str:
+    """What to add to an error about a system that is none: which may be meant, or ""."""
+    name = str(told).lower()
+    near = difflib.get_close_matches(name, SYSTEMS, n=1)
+    found = _OFTEN_CALLED.get(name) or (near[0] if near else None)
+    return f"; did you mean {found!r}?" if found else ""
 
 
 def schema_of(block: Any) -> Schema | None:

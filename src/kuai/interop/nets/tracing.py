@@ -6,8 +6,9 @@ Equations of inner functions stand in the places where these are called.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -20,14 +21,22 @@ from kuai.errors import ArgumentError, KuaiError
 _MIXING = ("dot_general", "conv_general_dilated", "convolve")
 _MOVING = ("transpose", "rev", "sort", "gather", "scatter")  # keep a shape and move elements
 
+Shapes = Mapping[str, tuple[int, ...]]
 
-def traced(net: Block, sample: Any, watch: Callable[[Block], None]) -> Graph:
+
+def traced(
+    net: Block,
+    sample: Any,
+    watch: Callable[[Block], None],
+    shapes: Shapes = MappingProxyType({}),
+) -> Graph:
     """Trace a copy of a net, in eval mode, on a sample.
 
     Args:
         net: the net; it is not changed.
         sample: an input, or a tuple of inputs.
         watch: puts hooks on the copy.
+        shapes: path of an array → its shape, where a file tells it; the sample has to fit.
 
     Raises:
         ArgumentError: the sample is none, or the net does not run on it.
@@ -38,14 +47,25 @@ def traced(net: Block, sample: Any, watch: Callable[[Block], None]) -> Graph:
             f"sample: expected an input of the net, an array or a tuple of these, got {sample!r}"
         )
     copy = net.copy().eval()
+    for path, holder in copy.named_holders():
+        if path in shapes and not holder.settled:
+            holder.settle(shapes[path])
     try:
         if not all(holder.ready for _, holder in copy.named_holders()):
             copy.initialize(init="zeros", sample=sample)
         watch(copy)
         return Graph.of(jax.make_jaxpr(lambda *arrays: copy(*arrays))(*inputs).jaxpr)
     except KuaiError as error:
+        name = type(net).__name__
+        if not shapes:
+            raise ArgumentError(
+                f"sample: {name} does not run on it: {error}; give an input of the net"
+            ) from error
+        sizes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(inputs))
         raise ArgumentError(
-            f"sample: {type(net).__name__} does not run on it: {error}; give an input of the net"
+            f"sample: {name} with the file's arrays does not run on one of shape {sizes}: {error}. "
+            "Nothing was changed; give an input of the sizes that the file's net takes, with its "
+            "axes in this net's order"
         ) from error
 
 

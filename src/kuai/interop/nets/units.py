@@ -6,8 +6,9 @@ Dense with an activation in a `Sequential` is two modules of PyTorch and Paddle,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kuai.core.block import Block
@@ -15,7 +16,7 @@ from kuai.core.parameter import Holder, State
 from kuai.core.sequential import Sequential
 from kuai.core.tree import join, members
 from kuai.interop.nets import keras_places
-from kuai.interop.nets.parts import same
+from kuai.interop.nets.parts import Part, same
 from kuai.interop.nets.recurrent_schemas import keras_layer
 from kuai.interop.nets.schemas import MEMBERS, Alternatives, schema_of
 from kuai.nn.stacked import StackedCells
@@ -62,6 +63,25 @@ def units(net: Block, system: str, *, again: bool = False, models: bool = False)
     """
     name = keras_places.root(net) if system == "keras" else ""
     return list(_Listing(system, again, models).below(net, "", name))
+
+
+def with_ties_once(layers: list[Unit]) -> list[Unit] | None:
+    """The layers as in a file that keeps a tied array at one of its layers; None: none are tied.
+
+    Which of the layers has the array is left open here, and that one of them has it.
+    """
+    counts = Counter(id(holder) for unit in layers for holder in unit.holders.values())
+    if max(counts.values(), default=1) == 1:
+        return None
+
+    def loose(unit: Unit, part: Part) -> Part:
+        is_tied = bool(part.ours) and all(counts[id(unit.holders[p])] > 1 for p in part.ours)
+        return replace(part, optional=part.optional or is_tied)
+
+    return [
+        replace(unit, alternatives=[[loose(unit, p) for p in parts] for parts in unit.alternatives])
+        for unit in layers
+    ]
 
 
 class _Listing:

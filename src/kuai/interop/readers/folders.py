@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from kuai.errors import UnsupportedFileError
+from kuai.errors import FileFormatError, UnsupportedFileError
 from kuai.interop.readers.jsons import parsed
 from kuai.interop.readers.source import Source
 from kuai.interop.readers.weights import Stored, Weights
@@ -15,6 +16,21 @@ Reader = Callable[[Path], Weights]
 _WHOLE = ("model.safetensors", "pytorch_model.bin", "model.keras")
 _PREFIX = re.compile(r'^model_checkpoint_path: "([^"/\\]+)"', re.MULTILINE)
 _FILES = 10_000
+
+
+def _refused(source: Source, content: dict[str, Any]) -> FileFormatError:
+    """The error for a JSON file that is no index, with its weights' place if it is a program."""
+    if {"nodes", "heads"} <= content.keys():
+        return source.unsupported(
+            "the program of an exported net of Gluon alone",
+            "its weights stand in the .params beside it: read that, with this file as program=",
+        )
+    if {"base_code", "program"} <= content.keys():
+        return source.unsupported(
+            "the program of an exported net of Paddle alone",
+            "its weights stand in the .pdiparams beside it: read that",
+        )
+    return source.damaged("it has no weight_map of names to files")
 
 
 def read_index(source: Source, read: Reader) -> Weights:
@@ -26,14 +42,12 @@ def read_index(source: Source, read: Reader) -> Weights:
 
     Raises:
         FileFormatError: the index is damaged, leads out of its folder, or a file lacks a name.
+        UnsupportedFileError: it is the program of an exported net.
     """
     content = parsed(source, source.whole().read(), "the index")
     places = content.get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(f, str) for f in places.values()):
-        raise source.damaged(
-            "it has no weight_map of names to files (the weights of a program stand in the .params "
-            "or .pdiparams beside it)"
-        )
+        raise _refused(source, content)
     files = list(dict.fromkeys(places.values()))
     for file in files:
         if file in ("", ".", "..") or re.search(r"[/\\\0]", file) or len(files) > _FILES:

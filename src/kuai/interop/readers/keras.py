@@ -11,6 +11,7 @@ from kuai.interop.readers.source import Packed, Source, Span
 from kuai.interop.readers.weights import Stored, Weights, named_once
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+_OWN = "top_level_model_weights"  # of a model itself, beside its layers
 
 
 def read_archive(source: Source, members: dict[str, Span | Packed]) -> Weights:
@@ -90,7 +91,7 @@ def _by_layer(source: Source, tree: Tree, root: str, layers: list[str]) -> Weigh
     prefix = f"{root}/" if root else ""
     stored: dict[str, Stored] = {}
     names: list[str] = []
-    for layer in layers:
+    for layer in (_OWN, *layers):
         for weight in tree.lists(f"{prefix}{layer}", "weight_names") or ():
             path = f"{prefix}{layer}/{weight}"
             if path not in tree.arrays:

@@ -75,10 +75,18 @@ def _of_json(source: Source, raw: bytes) -> list[Parameter]:
             for region in content["program"]["regions"]
             for block in region["blocks"]
             for operation in block["ops"]
-            if operation["#"] == "p"
+            if operation["#"] == "p" and _is_kept(operation)
         ]
     except (KeyError, TypeError, IndexError, ValueError):
         raise source.damaged("a parameter of the program is not told as Paddle does") from None
+
+
+def _is_kept(operation: dict[str, Any]) -> bool:
+    """Whether `.pdiparams` has it: the state of a recurrent layer's dropout is not persistable."""
+    kept = operation.get("OA", [1])[0]  # persistable, stop_gradient, trainable
+    if kept not in (0, 1):
+        raise ValueError(kept)
+    return bool(kept)
 
 
 def _of_operation(operation: dict[str, Any]) -> Parameter:
