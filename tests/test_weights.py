@@ -10,7 +10,13 @@ import pytest
 
 import kuai
 from kuai import files, nn
-from kuai.errors import CheckpointError, DeferredInitError, FileAccessError, FileFormatError
+from kuai.errors import (
+    ArgumentError,
+    CheckpointError,
+    DeferredInitError,
+    FileAccessError,
+    FileFormatError,
+)
 
 
 def mlp(*units):
@@ -241,3 +247,11 @@ def test_aliases_in_a_circle_end(path):
     files.write_arrays(path, {"other": np.zeros(1, np.float32)}, {"kuai.aliases": aliases})
     with pytest.raises(CheckpointError, match="Expected, and not in the file"):
         nn.Dense(1).load(path)
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.weights.h5", "net.pdparams", "net.params"])
+def test_a_name_of_another_system_is_not_given_to_a_file_of_kuai(name, tmp_path):
+    net = nn.Dense(2).initialize(sample=jnp.ones((1, 3)))
+    with pytest.raises(ArgumentError, match=r"give system='\w+', or a name that ends in .safeten"):
+        net.save(tmp_path / name)
+    assert not (tmp_path / name).exists()

@@ -13,20 +13,12 @@ from kuai.cli.command import Command, Result
 from kuai.cli.options import Option, UsageError, choice, sizes, switch, text
 from kuai.cli.settings import Settings
 from kuai.core.block import Block
+from kuai.core.weights import ENDS
 from kuai.errors import KuaiError
 from kuai.interop import Moves
 
 _SYSTEMS = ("kuai", "torch", "keras", "paddle", "gluon")
-_BY_END = {
-    ".safetensors": "kuai",
-    ".pt": "torch",
-    ".pth": "torch",
-    ".bin": "torch",
-    ".weights.h5": "keras",
-    ".keras": "keras",
-    ".pdparams": "paddle",
-    ".params": "gluon",
-}
+_BY_END = {".safetensors": "kuai", **ENDS}
 _HERE = {  # what messages say to those who write Python → what it is on the command line
     "sample:": "--shape gives the shape of one: --shape 28,28,1",
     "system=": "--source gives the system of SOURCE: --source torch",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Any
 
 import jax.numpy as jnp
@@ -23,11 +22,11 @@ from kuai.core.tree import Node, canonical, nothing_selected, selected, walk
 from kuai.errors import ArgumentError, CheckpointError, DeferredInitError, FileFormatError
 
 _ALIASES = "kuai.aliases"
-ENDS = {
+ENDS = {  # of other systems' files
     ".pt": "torch",
     ".pth": "torch",
     ".bin": "torch",
-    ".h5": "keras",
+    ".weights.h5": "keras",
     ".keras": "keras",
     ".pdparams": "paddle",
     ".params": "gluon",
@@ -63,8 +62,9 @@ def save(block: Node, path: Any, select: Any, **foreign: Any) -> None:
 
 def _check_end(path: Any) -> None:
     """Refuse to write kuai's own format under a name that says another system's."""
-    end = PurePath(path).suffix if isinstance(path, (str, os.PathLike)) else ""
-    if end in ENDS:
+    name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else ""
+    end = next((end for end in ENDS if str(name).endswith(end)), None)
+    if end is not None:
         raise ArgumentError(
             f"save: {path} ends as a file of {ENDS[end]} does, and without system= it would be "
             f"kuai's own; give system={ENDS[end]!r}, or a name that ends in .safetensors"
