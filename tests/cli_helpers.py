@@ -27,7 +27,8 @@ Kuai = Callable[..., Answer]
 def quiet_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """An empty folder, and no setting from outside but that no compiled program is kept.
 
-    What the command line sets for its process is left out (JAX's cache) or put back (the log).
+    What the command line sets for its process is left out (JAX's cache, kept memory) or put back
+    (the log).
     """
     for name in [name for name in os.environ if name.startswith("KUAI_")]:
         monkeypatch.delenv(name)
@@ -35,6 +36,7 @@ def quiet_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr("kuai.cli.cache.set_up", lambda choice: None)
+    monkeypatch.setattr("kuai.hybrid.memory.keep_memory", lambda: True)
     logger = logging.getLogger("kuai")
     monkeypatch.setattr(logger, "handlers", list(logger.handlers))
     monkeypatch.setattr(logger, "level", logger.level)

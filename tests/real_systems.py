@@ -22,7 +22,8 @@ import pytest
 _MODULES = {"torch": "torch", "keras": "keras", "paddle": "paddle", "gluon": "mxnet"}
 _TIMEOUT_S = 300
 _ROOT = Path(__file__).parents[1]
-_GLUON = _ROOT / ".venv" / "gluon" / "bin" / "python"  # of `make peers`
+_GLUON = _ROOT / ".venv" / "gluon" / "bin" / "python"  # of `make peers`, which then marks it ready
+_GLUON_READY = _ROOT / ".venv" / ".ready" / "gluon"
 
 
 def python_of(system: str) -> str:
@@ -32,7 +33,7 @@ def python_of(system: str) -> str:
         return sys.executable
     if variable in os.environ:
         return os.environ[variable]
-    if system == "gluon" and _GLUON.exists():
+    if system == "gluon" and _GLUON_READY.exists():
         return str(_GLUON)
     pytest.skip(f"{module} is not installed, and {variable} names no Python that has it")
 

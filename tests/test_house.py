@@ -91,7 +91,10 @@ def test_importing_kuai_changes_no_setting_of_jax():
     assert (result.stdout, result.stderr) == ("True\n", "")
 
 
-@pytest.mark.parametrize("module", ["kuai", "kuai.interop.readers.recognise", "kuai.cli.inspect"])
+WITHOUT_JAX = ["kuai", "kuai.interop.readers.recognise", "kuai.cli.inspect", "kuai.data"]
+
+
+@pytest.mark.parametrize("module", WITHOUT_JAX)
 def test_what_needs_no_network_starts_without_jax(module):
     result = run_python(f"import sys, {module}; print('jax' in sys.modules)")
     assert (result.stdout, result.stderr) == ("False\n", "")
@@ -116,13 +119,28 @@ def test_the_name_hybrid_is_the_function_whatever_is_imported_first():
 
 def test_a_star_import_and_dir_give_the_public_names():
     code = """if True:
+        import pickle
         from kuai import *
         import kuai
-        print(Block is kuai.Block, hasattr(kuai, "blocks"))
-        print(set(kuai.__all__) - set(dir()), set(kuai.__all__) - set(dir(kuai)))
+        print(Block is kuai.Block, hasattr(kuai, "blocks"), hasattr(kuai, "init.x"))
+        print(set(kuai.__all__) - set(dir()))
+        print({name for name in dir(kuai) if name[:2] != "__"} ^ set(kuai.__all__))
+        print(pickle.loads(pickle.dumps(kuai)) is kuai)
     """
     result = run_python(code)
-    assert (result.stdout, result.stderr) == ("True False\nset() set()\n", "")
+    assert (result.stdout, result.stderr) == ("True False False\nset()\nset()\nTrue\n", "")
+
+
+def test_threads_may_use_the_first_names_at_once():
+    code = """if True:
+        import kuai
+        from concurrent.futures import ThreadPoolExecutor
+        names = ["nn", "Block", "models", "init", "losses", "Trainer", "random", "metrics"]
+        with ThreadPoolExecutor(len(names)) as pool:
+            print(len([*pool.map(lambda name: getattr(kuai, name), names)]))
+    """
+    result = run_python(code)
+    assert (result.stdout, result.stderr) == ("8\n", "")
 
 
 def listed_names() -> dict[str, list[str]]:

@@ -626,6 +626,8 @@ def test_an_archive_tells_in_which_order_its_net_flattens_a_map(tmp_path):
         (["channels_first"], "channels_last", "channels_first"),
         (["channels_first", "channels_last"], "channels_last", None),
         (["channels_first"], None, None),
+        (["channels_last"], "channels_first", None),
+        (["channels_first", "channels_last"], "channels_first", None),
     ],
 )
 def test_the_order_of_a_flattened_map_by_the_configuration(maps, flatten, expected, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -863,18 +865,65 @@ def test_what_a_net_does_not_have_stays_as_it_is_in_the_file(saved, tmp_path):
         np.testing.assert_array_equal(found[name], array)
 
 
+def test_values_that_are_tied_in_the_file_alone_stand_apart(saved):
+    arrays = linear(4, 4, "hidden")
+    path = saved(arrays | {"out.bias": array(4)}, {"out.weight": "hidden.weight"})
+    net = Two().load(path)
+    net.hidden.weight = jnp.ones((4, 4))
+    net.save(path, like=path)
+    found = kuai.interop.read(path)
+    np.testing.assert_array_equal(found["hidden.weight"], np.ones((4, 4)))
+    np.testing.assert_array_equal(found["out.weight"], arrays["hidden.weight"])
+    alone = nn.Dense(4).load(path, mapping={"hidden": None, "out.weight": "weight",
+                                            "out.bias": "bias"})  # fmt: skip
+    np.testing.assert_array_equal(alone.weight, arrays["hidden.weight"].T)
+
+
+def test_dtypes_and_counts_of_the_file_stay(saved):
+    norm = {name: array(3) for name in ("weight", "bias", "running_mean", "running_var")}
+    arrays = {f"0.{name}": value.astype(np.float16) for name, value in norm.items()}
+    arrays["0.num_batches_tracked"] = np.array(7)
+    path = saved(arrays)
+    nn.Sequential(nn.BatchNorm()).load(path).save(path, like=path)
+    found = kuai.interop.read(path)
+    assert found.dtypes == {name: value.dtype for name, value in arrays.items()}
+    assert found["0.num_batches_tracked"] == 7
+
+
+def test_what_cannot_be_written_back_is_refused(saved, tmp_path):
+    arrays = linear(3, 4, "hidden") | linear(4, 4, "out")
+    net = Two().load(saved(arrays))
+    np.savez(tmp_path / "net.npz", **arrays)
+    nested = saved({f"model.{name}": value for name, value in arrays.items()}, name="flat.pt")
+    net.save(tmp_path / "ok.pt", like=nested)  # its names have dots, its dictionary is one
+    safetensors.numpy.save_file(arrays, tmp_path / "part.safetensors", {"format": "pt"})
+    index = tmp_path / "net.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict.fromkeys(arrays, "part.safetensors")}))
+    new = tmp_path / "new.pt"
+    for like, system in (
+        (index, None),
+        (tmp_path / "net.npz", "torch"),
+        (GOLDENS / "torch" / "checkpoint.pt", None),
+    ):
+        with pytest.raises(ArgumentError, match=r"one file with a flat state dict"):
+            net.save(new, like=like, system=system)
+    with pytest.raises(ArgumentError, match=r"ends as a file of paddle does, and like= is one of"):
+        net.save(tmp_path / "new.pdparams", like=nested)
+    assert not (tmp_path / "new.pt").exists()
+
+
 def test_a_file_to_be_like_must_be_one_that_the_net_fits(saved, tmp_path):
     net = Two().initialize(sample=jnp.ones((1, 3)))
     own = tmp_path / "own.safetensors"
     net.save(own)
     new = tmp_path / "new.pt"
-    with pytest.raises(ArgumentError, match=r"expected like= to be a file of torch, keras, paddle"):
+    with pytest.raises(ArgumentError, match=r"one file with a flat state dict"):
         net.save(new, like=own)
     with pytest.raises(ArgumentError, match=r"like= writes all arrays of a file"):
         net.save(new, like=own, select="hidden.*")
     with pytest.raises(CheckpointError, match=r"does not fit Two"):
         net.save(new, like=saved(linear(3, 5, "hidden") | linear(5, 4, "out")))
     write_keras_weights(tmp_path / "a.weights.h5", {"hidden/vars": [array(3, 4), array(4)]})
-    with pytest.raises(ArgumentError, match=r"expected a name that ends in .weights.h5 or .keras"):
+    with pytest.raises(ArgumentError, match=r"new.pt ends as a file of torch does"):
         net.save(new, like=tmp_path / "a.weights.h5")
     assert not new.exists()

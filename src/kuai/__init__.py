@@ -9,6 +9,7 @@ import logging
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,27 @@ if TYPE_CHECKING:
     from kuai.api import *  # noqa: F403  # these names are the package's
 
 
+_WITHOUT_JAX = ("cli", "data", "errors", "files", "interop")
+_lock = Lock()
+
+
 class _Package(ModuleType):
     """The package as a module that fills itself."""
 
     def __getattr__(self, name: str) -> Any:
-        """A module of the package by itself, for parts of kuai ask too; else, all the names."""
-        if name == "__all__" or not name.startswith("_"):
+        """Import the module of that name, or else `kuai.api`, which fills the package.
+
+        Modules of kuai ask too, while that is being imported. JAX comes first and in one thread:
+        half imported, it would fail another one. No lock is held over imports of kuai itself, for
+        those may wait for each other.
+        """
+        if name == "__all__" or (name.isidentifier() and not name.startswith("_")):
+            if name not in _WITHOUT_JAX:
+                with _lock:
+                    import_module("jax.numpy")
             if name != "hybrid" and find_spec(f"kuai.{name}") is not None:
                 return import_module(f"kuai.{name}")
-            import_module("kuai.api")  # it fills the package when it is complete
+            import_module("kuai.api")
             if name in vars(self):
                 return vars(self)[name]
         raise AttributeError(f"module 'kuai' has no attribute {name!r}", name=name, obj=self)
@@ -35,7 +48,11 @@ class _Package(ModuleType):
             super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        return sorted({*vars(self), *self.__all__})
+        return sorted({*(name for name in vars(self) if name.startswith("__")), *self.__all__})
+
+    def __reduce__(self) -> Any:
+        """Pickle by name; cloudpickle does so of itself for plain modules alone."""
+        return import_module, ("kuai",)
 
 
 sys.modules[__name__].__class__ = _Package

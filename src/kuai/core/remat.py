@@ -144,8 +144,7 @@ def _traced(call: Callable[[], Any]) -> Any:
     trace = registered.make_trace()
     with entered(inline=True, trace=trace):
         result = _on_process_keys(call) if random.current_stream() is None else call()
-    if trace is not None:
-        trace.close()
+    trace.close()
     return result
 
 

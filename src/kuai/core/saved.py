@@ -37,14 +37,16 @@ class Saved(Settings):
             sample: an input, or a tuple of inputs. For a net that flattens feature maps in another
                 order than that system does, and for the input's sizes in a `.keras`.
             like: path of a file that `load` takes, as a rule the one that the net was loaded from.
-                Its arrays are written, under its names and in their places, with the net's values;
-                what the net does not have stays as it is there. `system`, `mapping` and `sample`
-                are then those of `load`, and `select` is None.
+                Its arrays are written, under its names, in their places and with their dtypes, with
+                the net's values; what the net does not have stays as it is there. It is one file
+                with a flat state dict, or of Keras 3. `system`, `mapping` and `sample` are then
+                those of `load`, and `select` is None.
 
         Raises:
-            ArgumentError: the selection selects nothing, there is no such system, or a sample is
-                needed.
-            CheckpointError: the system has no layer like one of these.
+            ArgumentError: the selection selects nothing, there is no such system, a sample is
+                needed, the name ends as another system's files do, or `like` is no such file.
+            CheckpointError: the system has no layer like one of these, or the net does not fit
+                `like`.
             DeferredInitError: values have not been made yet.
             FileAccessError: the folder is missing or cannot be written.
 

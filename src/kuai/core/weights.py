@@ -55,7 +55,8 @@ def save(block: Node, path: Any, select: Any, **foreign: Any) -> None:
             f"save: {', '.join(name for name, v in foreign.items() if v is not None)} is for files "
             "of other systems; give system= too"
         )
-    _check_end(path)
+    if system is None:
+        _check_end(path)
     arrays = {name: np.asarray(holder.concrete()) for name, holder in holders.items()}
     files.write_arrays(path, arrays, {_ALIASES: json.dumps(found.aliases)})
 
@@ -63,7 +64,7 @@ def save(block: Node, path: Any, select: Any, **foreign: Any) -> None:
 def _check_end(path: Any) -> None:
     """Refuse to write kuai's own format under a name that says another system's."""
     name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else ""
-    end = next((end for end in ENDS if str(name).endswith(end)), None)
+    end = next((end for end in ENDS if str(name).lower().endswith(end)), None)
     if end is not None:
         raise ArgumentError(
             f"save: {path} ends as a file of {ENDS[end]} does, and without system= it would be "

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import platform
 
-# Of glibc's malloc.h, with the values that it starts with.
+# Of glibc's malloc.h; the values are what it starts with, but for the second: it starts at 128 KiB
+# and adapts up to this, until it is told anything.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 _TRIM_BYTES, _MMAP_BYTES, _MMAPS = 128 * 2**10, 32 * 2**20, 65536
-_NEVER = 2**31 - 1
+_NEVER = -1
 
 
 def keep_memory(active: bool = True) -> bool:
@@ -18,7 +19,8 @@ def keep_memory(active: bool = True) -> bool:
     blocks above 32 MB back at once, and the system clears every page of the next ones. That is a
     sixth to a quarter of the time of a training step that needs some 100 MB. A process that keeps
     its memory stays as large as it has once been. So it is not done unasked; `kuai train` does it.
-    It is a setting of the whole process, for NumPy's and other libraries' memory too.
+    It is a setting of the whole process, for NumPy's and other libraries' memory too. Of threads it
+    is for the main one: to others glibc gives no heap above 64 MB.
 
     Args:
         active: False: give freed memory back again, what is free now at once.

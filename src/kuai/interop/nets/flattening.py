@@ -66,9 +66,13 @@ def order_of(system: str, weights: Weights | None = None) -> str | None:
     told = list(_data_formats(weights.metadata.get("config"))) if weights is not None else []
     maps = {layout for kind, layout in told if kind != "Flatten"}
     flattens = {layout for kind, layout in told if kind == "Flatten"}
-    if "channels_first" not in maps or flattens == {"channels_first"}:
-        return "channels_last"  # Keras's Flatten moves them there, if it is told where they are
-    return "channels_first" if len(maps) == len(flattens) == 1 else None
+    if "channels_first" not in maps | flattens:
+        return "channels_last"
+    if len(maps) != 1 or len(flattens) != 1:
+        return None
+    if flattens == {"channels_first"}:  # Keras moves them to the end, if they are where it is told
+        return "channels_last" if maps == flattens else None
+    return "channels_first"
 
 
 def _data_formats(config: Any) -> Iterator[tuple[Any, str]]:

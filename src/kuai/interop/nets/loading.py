@@ -88,8 +88,8 @@ def _load_own(net: Block, weights: Weights, request: Request) -> Moves:
     return Moves(weights.path, "kuai", type(net).__name__, rows, left, plan.missing)
 
 
-def system_of(weights: Weights, told: str | None) -> str:
-    """Whose names and layouts the file has.
+def system_of(weights: Weights, told: str | None, where: str = "load") -> str:
+    """Whose names and layouts the file has; `where` stands in messages.
 
     Raises:
         ArgumentError: the file does not say and the user did not, or they say different things.
@@ -97,18 +97,18 @@ def system_of(weights: Weights, told: str | None) -> str:
     wrote = {"tensorflow": "keras"}.get(weights.system, weights.system)
     if told is not None and told not in _KNOWN:
         raise ArgumentError(
-            f"load: expected system to be one of {', '.join(_KNOWN)}, got {told!r}{meant(told)}"
+            f"{where}: expected system to be one of {', '.join(_KNOWN)}, got {told!r}{meant(told)}"
         )
     if wrote not in _KNOWN:
         if told is None:
             raise ArgumentError(
-                f"load: {weights.path} ({weights.format}) does not say which system's layers it "
+                f"{where}: {weights.path} ({weights.format}) does not say which system's layers it "
                 f"holds, and layouts differ; give system= as one of {', '.join(_KNOWN)}"
             )
         return told
     if told is not None and told != wrote:
         raise ArgumentError(
-            f"load: expected a file of {told}, got one of {weights.system}: {weights.path} "
+            f"{where}: expected a file of {told}, got one of {weights.system}: {weights.path} "
             f"({weights.format}); leave out system="
         )
     return wrote

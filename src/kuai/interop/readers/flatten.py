@@ -23,11 +23,15 @@ class Flattened:
     Args:
         source: for messages.
         tree: what a pickle described.
+
+    Attributes:
+        is_flat: whether all of it stands in the outermost dictionary.
     """
 
     def __init__(self, source: Source, tree: Any) -> None:
         self.arrays: dict[str, Stored] = {}
         self.values: dict[str, Leaf] = {}
+        self.is_flat = True
         self._source = source
         # The same dictionary may stand in many places, and those in many others: what a small
         # file can unfold to is bounded here.
@@ -41,9 +45,11 @@ class Flattened:
         if isinstance(node, Stored):
             self._keep(self.arrays, name, node)
         elif isinstance(node, dict):
+            self.is_flat = self.is_flat and depth == 0
             for key, value in node.items():
                 self._visit(f"{name}.{key}" if name else str(key), value, depth + 1)
         elif isinstance(node, (list, tuple)):
+            self.is_flat = False
             for index, value in enumerate(node):
                 self._visit(f"{name}.{index}" if name else str(index), value, depth + 1)
         elif node is None or type(node) in (bool, int, float, str):

@@ -66,6 +66,7 @@ def read_index(source: Source, read: Reader) -> Weights:
         source.format,
         stored,
         metadata=metadata if isinstance(metadata, dict) else {},
+        is_flat=False,
     )
 
 

@@ -110,13 +110,16 @@ def read_params(source: Source, program: Source | None) -> Weights:
         raise source.damaged(f"it has {len(names):,} names for {len(arrays):,} arrays")
     names = names or [str(index) for index in range(len(arrays))]
     auxiliary = [name[4:] for name in names if name.startswith("aux:")]
+    is_exported = any(name.startswith(("arg:", "aux:")) for name in names)
     names = [name.removeprefix("arg:").removeprefix("aux:") for name in names]
     named_once(source, names)
     stored = dict(zip(names, arrays, strict=True))
     if program is not None:
         stored = _ordered(source, program, stored)
     metadata = {"auxiliary": auxiliary} if auxiliary else {}
-    return Weights(source.path, "gluon", source.format, stored, metadata=metadata)
+    return Weights(
+        source.path, "gluon", source.format, stored, metadata=metadata, is_flat=not is_exported
+    )
 
 
 def _array(cursor: _Cursor, index: int) -> Stored:

@@ -28,7 +28,8 @@ def read_npy(source: Source) -> Weights:
         UnsafeFileError: it holds pickled objects.
         UnsupportedFileError: it holds records, dates or raw bytes.
     """
-    return Weights(source.path, "numpy", source.format, {"array": _array(source.whole(), "array")})
+    array = {"array": _array(source.whole(), "array")}
+    return Weights(source.path, "numpy", source.format, array, is_flat=False)
 
 
 def read_npz(source: Source, members: dict[str, Span | Packed]) -> Weights:
@@ -44,7 +45,7 @@ def read_npz(source: Source, members: dict[str, Span | Packed]) -> Weights:
     names = [name.removesuffix(".npy") for name in members]
     named_once(source, names)
     arrays = {n: _array(where, n) for n, where in zip(names, members.values(), strict=True)}
-    return Weights(source.path, "numpy", source.format, arrays)
+    return Weights(source.path, "numpy", source.format, arrays, is_flat=False)
 
 
 def _array(where: Span | Packed, name: str) -> Stored:

@@ -51,7 +51,9 @@ def read_pdparams(source: Source, key: str | None) -> Weights:
         own = {k: v for k, v in structured.items() if k in arrays and isinstance(v, str)}
         _tie(arrays, own)
         metadata["parameter_names"] = own
-    return Weights(source.path, "paddle", source.format, arrays, metadata=metadata)
+    return Weights(
+        source.path, "paddle", source.format, arrays, metadata=metadata, is_flat=flat.is_flat
+    )
 
 
 def _tie(arrays: dict[str, Stored], parameter_names: dict[str, str]) -> None:
@@ -142,7 +144,8 @@ def read_pdiparams(source: Source, program: list[Parameter] | None) -> Weights:
         arrays.append(stored)
     if program is None:
         names = [str(index) for index in range(len(arrays))]
-        return Weights(source.path, "paddle", source.format, dict(zip(names, arrays, strict=True)))
+        named = dict(zip(names, arrays, strict=True))
+        return Weights(source.path, "paddle", source.format, named, is_flat=False)
     names = [parameter.name for parameter in program]
     named_once(source, names)
     fits = [(tuple(p.shape), p.dtype) for p in program] == [(a.shape, a.dtype) for a in arrays]
@@ -150,7 +153,8 @@ def read_pdiparams(source: Source, program: list[Parameter] | None) -> Weights:
         raise source.damaged(
             f"its {len(arrays)} arrays are not the {len(names)} parameters of the program"
         )
-    return Weights(source.path, "paddle", source.format, dict(zip(names, arrays, strict=True)))
+    named = dict(zip(names, arrays, strict=True))
+    return Weights(source.path, "paddle", source.format, named, is_flat=False)
 
 
 def _tensor(source: Source, at: int) -> tuple[Stored, int]:

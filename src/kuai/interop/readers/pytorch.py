@@ -122,7 +122,10 @@ def _once(source: Source, storages: dict[str, Storage], found: Storage) -> Stora
 
 def _weights(source: Source, tree: Any, key: str | None) -> Weights:
     flat = flattened(source, part(source, tree, key))
-    return Weights(source.path, "torch", source.format, flat.arrays, metadata=flat.values)
+    is_flat = flat.is_flat and key is None
+    return Weights(
+        source.path, "torch", source.format, flat.arrays, metadata=flat.values, is_flat=is_flat
+    )
 
 
 def _big_endian(source: Source) -> Exception:

@@ -89,6 +89,8 @@ class Weights(Mapping[str, np.ndarray]):
         stored: name → array still in the file.
         aliases: further name → the name that has the same elements; both are keys.
         metadata: whatever else the file says: numbers and text, no arrays.
+        is_flat: whether the file itself is one mapping of these names; False: they were put
+            together, of a nested checkpoint's or of several files.
 
     Example:
         >>> import os, tempfile
@@ -109,11 +111,14 @@ class Weights(Mapping[str, np.ndarray]):
         stored: Mapping[str, Stored],
         aliases: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        *,
+        is_flat: bool = True,
     ) -> None:
         self.path, self.system, self.format = path, system, format
         self._stored = dict(stored)
         self.aliases = dict(aliases or {}) or _aliases(self._stored)
         self.metadata = dict(metadata or {})
+        self.is_flat = is_flat
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._stored:
