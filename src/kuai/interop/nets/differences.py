@@ -5,7 +5,6 @@ from __future__ import annotations
 from kuai.core.misfits import report
 from kuai.core.tree import join
 from kuai.interop.nets import matching
-from kuai.interop.nets.matching import Place
 from kuai.interop.nets.names import Names, prefixes
 from kuai.interop.nets.parts import shapes_written
 from kuai.interop.nets.units import Unit
@@ -101,13 +100,21 @@ def misplaced(net: str, path: str, unit: Unit, names: Names) -> str:
     )
 
 
-def ambiguous(net: str, path: str, against: list[tuple[Unit, Place, Place]]) -> str:
-    """The order of a file and its names say different things."""
+def ambiguous(net: str, path: str, against: list[tuple[Unit, str, str]]) -> str:
+    """The places or the order of a file's layers say one thing, and their names another.
+
+    Args:
+        net: its class.
+        path: of the file.
+        against: (layer, what it would get, what is called as it is).
+    """
     lines = [
-        f"  {unit}: by order {place.prefix!r}, by name {other.prefix!r}"
+        f"  {unit}: by order {place!r}, by name {other!r}"
+        if place
+        else f"  {unit}: {other!r} by name, which goes to another layer by order"
         for unit, place, other in against
     ]
-    example = {against[0][2].prefix: against[0][0].path}
+    example = {against[0][2]: against[0][0].path}
     return "\n".join(
         [
             f"{path} may fit {net} in more than one way; nothing was changed.",

@@ -19,6 +19,8 @@ from kuai.core.parameter import Holder
 from kuai.core.tree import join
 from kuai.errors import ArgumentError, CheckpointError
 from kuai.interop.nets import flattening
+from kuai.interop.nets.differences import ambiguous
+from kuai.interop.nets.layer_names import differing
 from kuai.interop.nets.matching import Fit, shapes_read
 from kuai.interop.nets.names import Names, spellings
 from kuai.interop.nets.placing import Placed, placed, placed_by_name
@@ -123,15 +125,57 @@ def _found(net: Block, weights: Weights, system: str, request: Request) -> Place
     spelled = spellings(weights, system, request.mapping)
     name = type(net).__name__
     listings = list(_listings(net, system, once))
-    for is_named in (True, False):  # names say more than an order
-        for layers in listings:
-            with contextlib.suppress(CheckpointError):
-                return placed(layers, spelled, weights, name, is_named=is_named)
+    attempt = _Attempt(listings, weights, name)
+    found = attempt.by_name(spelled) or attempt.by_order(spelled)  # names say more than an order
+    if found is not None:
+        return found
     if request.select is None and request.strict:
         return placed(once, spelled, weights, name)
     chosen = {id(holder) for _, holder in net.named_holders(request.select)}
     wanted = [unit for unit in once if chosen & {id(h) for h in unit.holders.values()}]
-    return placed_by_name(wanted or once, spelled, weights, name, strict=request.strict)
+    return placed_by_name(wanted or once, once, spelled, weights, name, strict=request.strict)
+
+
+@dataclass
+class _Attempt:
+    """The ways to place the layers of a net, which either explain the whole file or give None.
+
+    Args:
+        listings: of the net's layers.
+        weights: the file.
+        net: the net's class, for messages.
+    """
+
+    listings: list[list[Unit]]
+    weights: Weights
+    net: str
+
+    def by_name(self, spelled: list[Names]) -> Placed | None:
+        """By the places of Keras's layers and by their names, where a file has both.
+
+        Raises:
+            CheckpointError: they say different things, and either may be meant.
+        """
+        if not self.weights.metadata.get("named"):
+            return self._first(spelled, is_named=True)
+        by_place = self._first(spelled[:1], is_named=True)
+        by_own = self._first(spelled[1:], is_named=True) if spelled[1:] else None
+        if by_place is None or by_own is None:
+            return by_place or by_own
+        apart = differing(by_place.pairs, by_place.names, by_own.pairs, by_own.names)
+        if apart:
+            raise CheckpointError(ambiguous(self.net, self.weights.path, apart))
+        return by_place
+
+    def by_order(self, spelled: list[Names]) -> Placed | None:
+        """By all that may say which layer is which."""
+        return self._first(spelled, is_named=False)
+
+    def _first(self, spelled: list[Names], *, is_named: bool) -> Placed | None:
+        for layers in self.listings:
+            with contextlib.suppress(CheckpointError):
+                return placed(layers, spelled, self.weights, self.net, is_named=is_named)
+        return None
 
 
 def _listings(net: Block, system: str, once: list[Unit]) -> Iterator[list[Unit]]:

@@ -22,9 +22,8 @@ _PLACES = (
     (re.compile(r"(^|\.)(?:lstm|gru|simple_rnn)_cell(?:_\d+)?\."), r"\1cell."),
     (re.compile(r"(^|\.)forward_\w+\.cell\."), r"\1forward_layer.cell."),
     (re.compile(r"(^|\.)backward_\w+\.cell\."), r"\1backward_layer.cell."),
-    (re.compile(r"(^|\.)(query|key|value)\.(kernel|bias|\d+)$"), r"\1\2_dense.\3"),
-    (re.compile(r"(^|\.)attention_output\.(kernel|bias|\d+)$"), r"\1output_dense.\2"),
 )
+_PROJECTION = re.compile(r"(?:(.*)[./])?(query|key|value|attention_output)[./](kernel|bias|\d+)")
 
 _IN_PROGRAMS = {"w_0": "weight", "b_0": "bias", "w_1": "_mean", "w_2": "_variance"}
 
@@ -82,7 +81,8 @@ def spellings(weights: Weights, system: str, mapping: Any) -> list[Names]:
         ArgumentError: the mapping is none, leads two arrays to one name, or names none of them.
     """
     shapes = weights.shapes
-    told = _targets(list(shapes), mapping)
+    attention = projections(shapes) if system == "keras" else frozenset()
+    told = _targets(list(shapes), mapping, attention)
     found: list[Names] = []
     for spelled in _spelled(weights, system):
         named: dict[str, Named] = {}
@@ -109,7 +109,11 @@ def _spelled(weights: Weights, system: str) -> list[Callable[[str], str]]:
     if system != "keras":
         return [lambda own: own]
     paths = weights.metadata.get("paths") or {}
-    return [lambda own: _joined(paths.get(own, own)), _joined]
+    attention = projections(weights.shapes)
+    return [
+        lambda own: _joined(paths.get(own, own), own in attention),
+        lambda own: _joined(own, own in attention),
+    ]
 
 
 def _of_program(own: str) -> str:
@@ -128,18 +132,37 @@ def _spelled_by_gluon(names: list[str]) -> list[Callable[[str], str]]:
     return [lambda own: _VARIABLE.sub(r".\1", own), lambda own: own]
 
 
-def _joined(own: str) -> str:
+def projections(shapes: Mapping[str, tuple[int, ...]]) -> frozenset[str]:
+    """The arrays of Keras's attentions; other layers called `query` have no axis for the heads."""
+    inside: dict[str, dict[tuple[str, str], str]] = {}
+    for name in shapes:
+        match = _PROJECTION.fullmatch(name)
+        if match:
+            inside.setdefault(match[1] or "", {})[match[2], match[3]] = name
+    found: set[str] = set()
+    for names in inside.values():
+        kernels = [name for (_, variable), name in names.items() if variable in ("kernel", "0")]
+        if len(kernels) == 4 and all(len(shapes[name]) == 3 for name in kernels):
+            found |= set(names.values())
+    return frozenset(found)
+
+
+def _joined(own: str, is_projection: bool = False) -> str:
+    """A name in Keras by the places below its layer."""
     name = own.replace("/vars/", "/").replace("/", ".").removeprefix("vars.")
     for pattern, place in _PLACES:
         name = pattern.sub(place, name)
-    return name
+    if not is_projection or "_dense." in name:
+        return name
+    layer, part, variable = name.rsplit(".", 2) if name.count(".") > 1 else ("", *name.split("."))
+    return ".".join(filter(None, (layer, f"{part.removeprefix('attention_')}_dense", variable)))
 
 
-def _targets(names: list[str], mapping: Any) -> dict[str, str | None]:
+def _targets(names: list[str], mapping: Any, attention: frozenset[str]) -> dict[str, str | None]:
     """Name in the file → name of ours, or None to pass it over, of those that the user tells of."""
     if mapping is None:
         return {}
-    lead = leading(mapping)
+    lead = leading(mapping, attention)
     found = {}
     for name in names:
         target = lead(name)
@@ -160,14 +183,18 @@ def unchanged(where: str, names: list[str]) -> str:
     )
 
 
-def leading(mapping: Any) -> Callable[[str], Any]:
+def leading(mapping: Any, attention: frozenset[str] = frozenset()) -> Callable[[str], Any]:
     """Name → what a user's mapping makes of it; the name itself where it says nothing.
+
+    Args:
+        mapping: as for `spellings`.
+        attention: the names that are of Keras's attentions.
 
     Raises:
         ArgumentError: it is no mapping.
     """
     if isinstance(mapping, Mapping):
-        return lambda name: _by_beginning(mapping, name)
+        return lambda name: _by_beginning(mapping, name, name in attention)
     if callable(mapping):
         return _noted(mapping)
     if isinstance(mapping, Iterable) and not isinstance(mapping, (str, bytes)):
@@ -189,13 +216,13 @@ def _noted(mapping: Callable[[str], Any]) -> Callable[[str], Any]:
     return lead
 
 
-def _by_beginning(mapping: Mapping[str, Any], name: str) -> Any:
+def _by_beginning(mapping: Mapping[str, Any], name: str, is_projection: bool) -> Any:
     """By the longest key that is the name, or what it begins with up to a separator."""
     separators = ("", ".", "/") if "." in name or "/" in name else ("", "_")
     for end in range(len(name), 0, -1):
         if name[:end] in mapping and name[end : end + 1] in separators:
             target = mapping[name[:end]]
-            rest = _of_program(f".{_joined(name[end + 1 :])}").lstrip(".")
+            rest = _of_program(f".{_joined(name[end + 1 :], is_projection)}").lstrip(".")
             if not rest or not isinstance(target, str):
                 return target
             return f"{target}.{rest}" if target else rest

@@ -59,6 +59,8 @@ def _by_place(source: Source, tree: Tree, config: dict[str, Any] | None) -> Weig
     names = recovered(written, own_name, config)
     stored = {names[path]: tree.arrays[path] for path in written}
     metadata: dict[str, Any] = {"paths": {name: path for path, name in names.items()}}
+    if config is not None or any(own_name(path.partition("/vars/")[0]) for path in written):
+        metadata["named"] = True  # by the layers themselves, and not by their places alone
     if config is not None:
         metadata["config"] = config
     return Weights(source.path, "keras", source.format, stored, metadata=metadata)
