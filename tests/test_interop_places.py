@@ -11,6 +11,8 @@ from kuai import interop, nn
 from kuai.errors import CheckpointError
 from kuai.interop.writers.gluon import write_gluon
 from kuai.interop.writers.keras import write_keras_weights
+from tests.fuzz.seeds import GOLDENS
+from tests.real_systems import run
 
 SEQUENCE = jnp.ones((2, 3, 4))
 
@@ -239,3 +241,57 @@ def test_a_file_without_names_of_layers_goes_by_its_places(tmp_path):
     net.save(tmp_path / "net.weights.h5", system="keras")
     again = Stack().load(tmp_path / "net.weights.h5")
     np.testing.assert_array_equal(again.lstm.cells[0].input_weight, net.lstm.cells[0].input_weight)
+
+
+# --- what a training leaves beside the layers ----------------------------------------------------
+
+
+def test_what_keras_keeps_of_a_training_is_passed_over(tmp_path):
+    path = tmp_path / "net.weights.h5"
+    write_keras_weights(
+        path,
+        {
+            "layers/dense/vars": [np.ones((4, 4), np.float32), np.ones(4, np.float32)],
+            "layers/dropout/seed_generator/vars": [np.zeros(2, np.uint32)],
+            "optimizer/vars": [np.array(3), np.zeros((4, 4), np.float32)],
+        },
+    )
+    moves = nn.Sequential(nn.Dense(4), nn.Dropout(0.1)).load(path, dry_run=True)
+    assert moves.passed_over == ["dropout/seed_generator/0", "optimizer/vars/0", "optimizer/vars/1"]
+    net = kuai.nn.Sequential(nn.Dense(4))
+    net.load(path, mapping={"dense": "0"})
+    np.testing.assert_array_equal(net[0].weight, 1)
+
+
+@pytest.mark.parametrize("ending", [".weights.h5", ".keras"])
+def test_a_model_that_keras_has_fitted(tmp_path, ending):
+    path = tmp_path / f"net{ending}"
+    run(
+        "keras",
+        """
+        import sys
+
+        import keras
+        import numpy as np
+
+        layers = keras.layers
+        net = keras.Sequential(
+            [keras.Input((4,)), layers.Dense(4), layers.Dropout(0.1), layers.BatchNormalization()]
+        )
+        net.compile("adam", "mse", metrics=["mae"])
+        net.fit(np.ones((8, 4)), np.ones((8, 4)), verbose=0)
+        path = sys.argv[1]
+        net.save(path) if path.endswith(".keras") else net.save_weights(path)
+        """,
+        path,
+    )
+    moves = nn.Sequential(nn.Dense(4), nn.Dropout(0.1), nn.BatchNorm()).load(path, dry_run=True)
+    assert len(moves.rows) == 6
+    assert moves.passed_over[0] == "optimizer/vars/0"
+
+
+def test_the_counter_of_a_checkpoint_of_tensorflow_is_passed_over():
+    file = GOLDENS / "tensorflow" / "mlp"
+    net = nn.Sequential(nn.Dense(7), nn.Dense(3))
+    moves = net.load(file, mapping={"model/scale": None}, dry_run=True)
+    assert moves.passed_over == ["model/scale", "save_counter"]

@@ -25,6 +25,11 @@ _PLACES = (
 )
 _PROJECTION = re.compile(r"(?:(.*)[./])?(query|key|value|attention_output)[./](kernel|bias|\d+)")
 
+# What Keras and TensorFlow write beside the layers of a model in training.
+_TRAINING = re.compile(
+    r"(?:_?optimizer/|keras_api/metrics/|save_counter$)|.*/\.OPTIMIZER_SLOT/"
+    r"|(?:.*/)?seed_generator(?:_\d+)?/(?:vars/|_?state)"
+)
 _IN_PROGRAMS = {"w_0": "weight", "b_0": "bias", "w_1": "_mean", "w_2": "_variance"}
 
 
@@ -83,11 +88,12 @@ def spellings(weights: Weights, system: str, mapping: Any) -> list[Names]:
     shapes = weights.shapes
     attention = projections(shapes) if system == "keras" else frozenset()
     told = _targets(list(shapes), mapping, attention)
+    training = _of_training(weights)
     found: list[Names] = []
     for spelled in _spelled(weights, system):
         named: dict[str, Named] = {}
         for own, shape in shapes.items():
-            if own in told and told[own] is None:
+            if (own in told and told[own] is None) or (own not in told and own in training):
                 continue
             name = told.get(own) or spelled(own)
             if name in named:
@@ -99,6 +105,14 @@ def spellings(weights: Weights, system: str, mapping: Any) -> list[Names]:
         if named not in found:
             found.append(Names(named))
     return found
+
+
+def _of_training(weights: Weights) -> set[str]:
+    """The arrays that Keras or TensorFlow keeps of a training, which no layer has."""
+    if weights.system not in ("keras", "tensorflow"):
+        return set()
+    paths = weights.metadata.get("paths") or {}
+    return {own for own in weights if _TRAINING.match(paths.get(own, own))}
 
 
 def _spelled(weights: Weights, system: str) -> list[Callable[[str], str]]:
