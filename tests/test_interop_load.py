@@ -717,3 +717,33 @@ def test_layers_whose_rows_cannot_be_put_in_order_are_refused(tmp_path):
     net = Rows(nn.Recurrent(nn.GRUCell(3), return_state=False)).initialize(sample=x)
     with pytest.raises(ArgumentError, match=r"cannot put such a layer's rows in order; load it by"):
         net.save(tmp_path / "net.pt", system="torch", sample=x)
+
+
+@pytest.mark.parametrize("save", [np.savez, lambda path, **a: safetensors.numpy.save_file(a, path)])
+def test_names_of_another_system_than_told_are_refused(tmp_path, save):
+    """A square weight fits either way round, so that the names must tell."""
+    path = tmp_path / "net.npz"
+    save(path, **linear(4, 4, "0"), **linear(4, 4, "2"))
+    net = nn.Sequential(nn.Dense(4, "relu"), nn.Dense(4))
+    with pytest.raises(CheckpointError, match=r"No layer of Keras has a name such as '0.weight': "):
+        net.load(path, system="keras")
+    with pytest.raises(CheckpointError, match="No layer of Keras"):
+        net.load(path, system="keras", strict=False)
+    net.load(path, system="torch")
+    norm = {f"0.{n}": array(4) for n in ("weight", "bias", "running_mean", "running_var")}
+    save(path, **norm)
+    with pytest.raises(CheckpointError, match="nothing was changed"):
+        nn.Sequential(nn.BatchNorm()).load(path, system="gluon")
+    save(path, **{"dense/kernel": array(4, 4), "dense/bias": array(4)})
+    for system in ("torch", "paddle", "gluon"):
+        with pytest.raises(CheckpointError, match="'dense/kernel' is a name of Keras: give sys"):
+            nn.Sequential(nn.Dense(4)).load(path, system=system)
+    nn.Sequential(nn.Dense(4)).load(path, system="keras")
+
+
+def test_a_mapping_may_name_arrays_of_keras_as_kuai_does(tmp_path):
+    kernel = array(4, 4)
+    np.savez(tmp_path / "net.npz", w=kernel, b=array(4))
+    net = nn.Sequential(nn.Dense(4))
+    net.load(tmp_path / "net.npz", system="keras", mapping={"w": "0.weight", "b": "0.bias"})
+    np.testing.assert_array_equal(net[0].weight, kernel)

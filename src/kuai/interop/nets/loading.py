@@ -7,6 +7,7 @@ and nothing of the net changes before all of it fits.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,8 @@ from kuai.interop.readers.reading import read
 from kuai.interop.readers.weights import Weights
 
 _KNOWN = (*SYSTEMS, "kuai")
+_OF_KERAS = {"kernel", "recurrent_kernel", "embeddings", "moving_mean", "moving_variance"}
+_OF_OTHERS = {"weight", "running_mean", "running_var", "_mean", "_variance", "weight_ih_l0"}
 
 
 @dataclass
@@ -52,7 +55,11 @@ def load(net: Block, path: Any, request: Request) -> Moves:
     system = _system(weights, request.system)
     if system == "kuai":
         return _load_own(net, weights, request)
-    found = _found(net, weights, system, request)
+    try:
+        found = _found(net, weights, system, request)
+    except CheckpointError as error:
+        told = _told_otherwise(weights, request.system)
+        raise CheckpointError(f"{error}\n{told}") if told else error
     layers = [unit for unit, _ in found.pairs]
     orders = flattening.orders(net, layers, flattening.order_of(system, weights), request.sample)
     plan = own_weights.plan(
@@ -111,6 +118,18 @@ def _system(weights: Weights, told: str | None) -> str:
             f"({weights.format}); leave out system="
         )
     return wrote
+
+
+def _told_otherwise(weights: Weights, told: str | None) -> str:
+    """What to say of names that another system than the one that the user told of has."""
+    words = {re.split(r"[./]", name)[-1]: name for name in reversed(list(weights))}
+    theirs = next((words[word] for word in words if word in _OF_KERAS), None)
+    others = next((words[word] for word in words if word in _OF_OTHERS), None)
+    if told == "keras" and others and not theirs:
+        return f"No layer of Keras has a name such as {others!r}: which system wrote the file?"
+    if told in ("torch", "paddle", "gluon") and theirs and not others:
+        return f"{theirs!r} is a name of Keras: give system='keras', if Keras wrote the file"
+    return ""
 
 
 def _found(net: Block, weights: Weights, system: str, request: Request) -> Placed:

@@ -146,7 +146,7 @@ def _at(layers: list[Unit], own: list[str], names: Names) -> tuple[Placed, list[
             continue
         missing.append(unit)
         here = names.inside.get(prefix, {})
-        if any(matching.resolved(parts, here) for parts in unit.alternatives):
+        if any(matching.resolved(parts, here, names) for parts in unit.alternatives):
             misfits.append(unit)
     return Placed(pairs, names, missing), misfits
 
