@@ -59,7 +59,9 @@ def load(net: Block, path: Any, request: Request) -> Moves:
         found = _found(net, weights, system, request)
     except CheckpointError as error:
         told = _told_otherwise(weights, request.system)
-        raise CheckpointError(f"{error}\n{told}") if told else error
+        if not told:
+            raise
+        raise CheckpointError(f"{error}\n{told}") from None
     layers = [unit for unit, _ in found.pairs]
     orders = flattening.orders(net, layers, flattening.order_of(system, weights), request.sample)
     plan = own_weights.plan(

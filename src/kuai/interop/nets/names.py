@@ -5,6 +5,7 @@ The systems join names by ".", "/" or "_"; here all are joined by ".".
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -186,7 +187,45 @@ def _targets(names: list[str], mapping: Any, attention: frozenset[str]) -> dict[
             found[name] = target
     if not found:
         raise ArgumentError(unchanged("load", names))
+    check_all_match("load", mapping, names)
     return found
+
+
+def check_all_match(where: str, mapping: Any, names: list[str]) -> None:
+    """Check that every key or pattern of a mapping matches a name; of a function nothing is known.
+
+    Raises:
+        ArgumentError: one matches none.
+    """
+    if callable(mapping):
+        return
+    beginnings = {start for name in names for start in _beginnings(name)}
+    if isinstance(mapping, Mapping):
+        lost = next((key for key in mapping if key not in beginnings), None)
+    else:
+        lost = _lost_pattern(mapping, names)
+    if lost is not None:
+        near = difflib.get_close_matches(str(lost), sorted(beginnings), n=3)
+        hint = f"; near: {', '.join(near)}" if near else ""
+        raise ArgumentError(
+            f"{where}: mapping= has {lost!r}, which matches no name, as one that it is or begins "
+            f"with{hint}. Leave it out, or mend it"
+        )
+
+
+def _beginnings(name: str) -> list[str]:
+    """All keys of a mapping that would match a name, the longest first."""
+    separators = ("", ".", "/") if "." in name or "/" in name else ("", "_")
+    return [name[:end] for end in range(len(name), 0, -1) if name[end : end + 1] in separators]
+
+
+def _lost_pattern(mapping: Any, names: list[str]) -> str | None:
+    """The first pattern that matches nothing, of what those before have made."""
+    for pattern, replacement in mapping:
+        if not any(re.search(pattern, name) for name in names):
+            return getattr(pattern, "pattern", pattern)
+        names = [re.sub(pattern, replacement, name) for name in names]
+    return None
 
 
 def unchanged(where: str, names: list[str]) -> str:
@@ -232,15 +271,14 @@ def _noted(mapping: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def _by_beginning(mapping: Mapping[str, Any], name: str, is_projection: bool) -> Any:
     """By the longest key that is the name, or what it begins with up to a separator."""
-    separators = ("", ".", "/") if "." in name or "/" in name else ("", "_")
-    for end in range(len(name), 0, -1):
-        if name[:end] in mapping and name[end : end + 1] in separators:
-            target = mapping[name[:end]]
-            rest = _of_program(f".{_joined(name[end + 1 :], is_projection)}").lstrip(".")
-            if not rest or not isinstance(target, str):
-                return target
-            return f"{target}.{rest}" if target else rest
-    return name
+    key = next((start for start in _beginnings(name) if start in mapping), None)
+    if key is None:
+        return name
+    target = mapping[key]
+    rest = _of_program(f".{_joined(name[len(key) + 1 :], is_projection)}").lstrip(".")
+    if not rest or not isinstance(target, str):
+        return target
+    return f"{target}.{rest}" if target else rest
 
 
 def _by_patterns(pairs: list[Any]) -> Callable[[str], str]:
