@@ -98,10 +98,11 @@ def _by_order(net: str, path: str, layers: list[Unit], names: Names) -> str:
 
 def _several(net: str, path: str, layers: list[Unit], names: Names) -> str:
     """Every layer fits, but the file has no order and its names do not say which goes where."""
-    lines = [
+    head = (
         f"{path} may fit {net} in more than one way; nothing was changed. The file has no order "
         "of its own, its names are not those of the net, and several places fit:"
-    ]
+    )
+    lines = [head]
     unsure = [(unit, [p.prefix for p in matching.candidates(unit, names)]) for unit in layers]
     unsure = [(unit, fitting) for unit, fitting in unsure if len(fitting) > 1]
     for unit, fitting in unsure[:4]:
