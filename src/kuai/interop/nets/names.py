@@ -206,10 +206,10 @@ def check_all_match(where: str, mapping: Any, names: list[str]) -> None:
         lost = _lost_pattern(mapping, names)
     if lost is not None:
         near = difflib.get_close_matches(str(lost), sorted(beginnings), n=3)
-        hint = f"; near: {', '.join(near)}" if near else ""
+        more = " ..." if len(names) > 5 else ""
+        hint = f"near: {', '.join(near)}" if near else f"there are {', '.join(names[:5])}{more}"
         raise ArgumentError(
-            f"{where}: mapping= has {lost!r}, which matches no name, as one that it is or begins "
-            f"with{hint}. Leave it out, or mend it"
+            f"{where}: mapping= has {lost!r}, which matches no name; {hint}. Leave it out, or mend it"
         )
 
 
