@@ -209,7 +209,8 @@ def check_all_match(where: str, mapping: Any, names: list[str]) -> None:
         more = " ..." if len(names) > 5 else ""
         hint = f"near: {', '.join(near)}" if near else f"there are {', '.join(names[:5])}{more}"
         raise ArgumentError(
-            f"{where}: mapping= has {lost!r}, which matches no name; {hint}. Leave it out, or mend it"
+            f"{where}: mapping= has {lost!r}, which matches no name; {hint}. Leave it out, or mend "
+            "it"
         )
 
 
