@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +37,7 @@ def quiet_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr("kuai.cli.cache.set_up", lambda choice: None)
-    monkeypatch.setattr("kuai.hybrid.memory.keep_memory", lambda: True)
+    monkeypatch.setattr(import_module("kuai.hybrid.memory"), "keep_memory", lambda: True)
     logger = logging.getLogger("kuai")
     monkeypatch.setattr(logger, "handlers", list(logger.handlers))
     monkeypatch.setattr(logger, "level", logger.level)

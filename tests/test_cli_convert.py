@@ -91,6 +91,7 @@ def test_a_map_says_what_goes_where(kuai, tmp_path):
     words = ("convert", "named.pt", "other.safetensors", "--net", "converted_nets:mlp")
     assert kuai(*words).code == 1
     assert kuai(*words, "--map", "body=0,head=1,steps=").code == 0
+    assert "has 'haed', which matches no name" in kuai(*words, "--map", "body=0,haed=1").err
     found, expected = (interop.read(tmp_path / f"{n}.safetensors") for n in ("other", "net"))
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
 

@@ -847,6 +847,87 @@ def test_layers_whose_rows_cannot_be_put_in_order_are_refused(tmp_path):
         net.save(tmp_path / "net.pt", system="torch", sample=x)
 
 
+@pytest.mark.parametrize("save", [np.savez, lambda path, **a: safetensors.numpy.save_file(a, path)])
+def test_names_of_another_system_than_told_are_refused(tmp_path, save):
+    """A square weight fits either way round, so that the names must tell."""
+    path = tmp_path / "net.npz"
+    save(path, **linear(4, 4, "0"), **linear(4, 4, "2"))
+    net = nn.Sequential(nn.Dense(4, "relu"), nn.Dense(4))
+    with pytest.raises(CheckpointError, match=r"No layer of Keras has a name such as '0.weight': "):
+        net.load(path, system="keras")
+    with pytest.raises(CheckpointError, match="No layer of Keras"):
+        net.load(path, system="keras", strict=False)
+    net.load(path, system="torch")
+    norm = {f"0.{n}": array(4) for n in ("weight", "bias", "running_mean", "running_var")}
+    save(path, **norm)
+    with pytest.raises(CheckpointError, match="nothing was changed"):
+        nn.Sequential(nn.BatchNorm()).load(path, system="gluon")
+    save(path, **{"dense/kernel": array(4, 4), "dense/bias": array(4)})
+    for system in ("torch", "paddle", "gluon"):
+        with pytest.raises(CheckpointError, match="'dense/kernel' is a name of Keras: give sys"):
+            nn.Sequential(nn.Dense(4)).load(path, system=system)
+    nn.Sequential(nn.Dense(4)).load(path, system="keras")
+
+
+def test_a_mapping_may_name_arrays_of_keras_as_kuai_does(tmp_path):
+    kernel = array(4, 4)
+    np.savez(tmp_path / "net.npz", w=kernel, b=array(4))
+    net = nn.Sequential(nn.Dense(4))
+    net.load(tmp_path / "net.npz", system="keras", mapping={"w": "0.weight", "b": "0.bias"})
+    np.testing.assert_array_equal(net[0].weight, kernel)
+
+
+def test_several_places_that_fit_are_told(tmp_path):
+    arrays = {k: a for n in "abcdef" for k, a in linear(4, 4, n).items()}
+    safetensors.numpy.save_file(arrays, tmp_path / "net", {"format": "pt"})
+    with pytest.raises(CheckpointError) as error:
+        nn.Sequential(*(nn.Dense(4) for _ in range(6))).load(tmp_path / "net")
+    text = str(error.value)
+    assert "may fit Sequential in more than one way; nothing was changed. The file has no" in text
+    assert "  0 (Dense): 'a', 'b', 'c', 'd' ... (6 in all)" in text
+    assert "  and 2 layers more" in text
+    assert "mapping={their name or what it begins with: our path}" in text
+
+
+def test_a_layer_that_is_numbered_otherwise_there_is_told_with_its_path(saved):
+    net = nn.Sequential(nn.Dense(4, "relu"), nn.Dense(4, "relu"), nn.Dense(2))
+    net.initialize(sample=jnp.ones((1, 4)))
+    with pytest.raises(CheckpointError) as error:
+        net.load(saved(linear(4, 4, "0") | linear(4, 3, "2") | linear(4, 2, "head")))
+    assert "2.weight (here 1.weight): expected (4, 4), got (3, 4)" in str(error.value)
+    assert "  4.weight (here 2.weight) (near: " in str(error.value)
+    assert "  4.bias (here 2.bias)" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "told"),
+    [
+        ({"a": "hidden", "fc": "out"}, "has 'fc', which matches no name; near: fc1"),
+        ([("^a", "hidden"), ("^a", "out")], r"has '\^a', which matches no name"),
+    ],
+    ids=["key", "pattern"],
+)
+def test_what_matches_nothing_of_a_mapping_is_refused(saved, mapping, told):
+    path = saved(linear(3, 4, "a") | linear(4, 4, "fc1"))
+    with pytest.raises(ArgumentError, match=f"load: mapping= {told}"):
+        Two().load(path, mapping=mapping)
+    net = Two().load(path, mapping=[("^a", "hidden"), ("fc1", "out")])
+    with pytest.raises(ArgumentError, match="save: mapping= has 'ot', which matches no name"):
+        net.save(path, system="torch", mapping={"hidden": "a", "ot": "fc1"})
+
+
+@pytest.mark.parametrize("name", ["gru", "encoder"])
+def test_a_gru_of_keras_that_resets_before_is_told(tmp_path, name):
+    kernel, recurrent, bias = array(3, 12), array(4, 12), array(12)
+    write_keras_weights(
+        tmp_path / "net.weights.h5", {f"layers/{name}/cell/vars": [kernel, recurrent, bias]}
+    )
+    with pytest.raises(CheckpointError) as error:
+        nn.Sequential(nn.GRU(4)).load(tmp_path / "net.weights.h5")
+    assert "bias of shape (12,) in place of (2, 12) is that of a GRU with reset" in str(error.value)
+    assert "0 (GRU) is one with reset_after=True" in str(error.value)
+
+
 # --- back as a file has them ---------------------------------------------------------------------
 
 

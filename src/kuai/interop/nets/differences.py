@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from kuai import nn
 from kuai.core.misfits import report
 from kuai.core.tree import join
 from kuai.interop.nets import matching
-from kuai.interop.nets.matching import Place
 from kuai.interop.nets.names import Names, prefixes
 from kuai.interop.nets.parts import shapes_written
 from kuai.interop.nets.units import Unit
@@ -19,21 +21,42 @@ def different(net: str, path: str, layers: list[Unit], spelled: list[Names]) -> 
     names = max(views, key=lambda names: len(needed.keys() & names.keys()))
     if not needed.keys() & names.keys():
         return _by_order(net, path, layers, names)
+    shown = _with_paths(layers)
     misfits = [
-        f"{name}: expected {needed[name]}, got {names[name].shape}"
+        f"{shown[name]}: expected {needed[name]}, got {names[name].shape}"
         for name in needed.keys() & names.keys()
         if needed[name] is not None and not _may_be(needed[name], names[name].shape)
     ]
     missing = [name for name in needed if name not in names]
     unexpected = [name for name in names if name not in needed]
     if misfits or missing or unexpected:
-        return f"{report(net, path, missing, unexpected, sorted(misfits))}\n{_REMEDY}"
+        told = report(net, path, missing, unexpected, sorted(misfits), shown=shown)
+        one_bias = (_of_one_bias(unit, _shapes_at(unit, names)) for unit in layers)
+        return f"{told}\n{next(filter(None, one_bias), '')}{_REMEDY}"
     return _by_order(net, path, layers, names)
+
+
+def _shapes_at(unit: Unit, names: Names) -> list[tuple[int, ...]]:
+    """The shapes of what the file has under the names of a layer."""
+    return [names[name].shape for name in _needed([unit]) if name in names]
 
 
 def _below(outer: str, names: Names) -> Names:
     """What stands below one name, by the rest of its name."""
     return Names({rest: names[name] for rest, name in names.inside.get(outer, {}).items()})
+
+
+def _with_paths(layers: list[Unit]) -> dict[str, str]:
+    """Their name → it, and beside it the layer's array here where it is called otherwise."""
+    found: dict[str, str] = {}
+    for unit in layers:
+        for part in unit.alternatives[0]:
+            for place, theirs in enumerate(part.theirs):
+                name = join(unit.name, theirs.replace("/", "."))
+                ours = part.ours[place : place + 1] if len(part.theirs) == len(part.ours) else ()
+                path = join(unit.path, ours[0]) if ours else unit.path
+                found[name] = f"{name} (here {path})" if path and unit.name != unit.path else name
+    return found
 
 
 def _needed(layers: list[Unit]) -> dict[str, tuple[int | None, ...] | None]:
@@ -64,11 +87,30 @@ def _by_order(net: str, path: str, layers: list[Unit], names: Names) -> str:
         if place is None:
             return _parting(net, path, unit, left)
         left = left.without(place.names)
+    if not left:
+        return _several(net, path, layers, names)
     rest = ", ".join(array.own for array in list(left.values())[:5])
     return (
         f"{path} does not fit {net}; nothing was changed. All layers of the net have arrays, and "
         f"the file has {len(left)} more: {rest}{' ...' if len(left) > 5 else ''}. {_REMEDY}"
     )
+
+
+def _several(net: str, path: str, layers: list[Unit], names: Names) -> str:
+    """Every layer fits, but the file has no order and its names do not say which goes where."""
+    head = (
+        f"{path} may fit {net} in more than one way; nothing was changed. The file has no order "
+        "of its own, its names are not those of the net, and several places fit:"
+    )
+    lines = [head]
+    unsure = [(unit, [p.prefix for p in matching.candidates(unit, names)]) for unit in layers]
+    unsure = [(unit, fitting) for unit, fitting in unsure if len(fitting) > 1]
+    for unit, fitting in unsure[:4]:
+        more = f" ... ({len(fitting)} in all)" if len(fitting) > 4 else ""
+        lines.append(f"  {unit}: {', '.join(map(repr, fitting[:4]))}{more}")
+    if len(unsure) > 4:
+        lines.append(f"  and {len(unsure) - 4} layers more")
+    return "\n".join([*lines, _REMEDY])
 
 
 _REMEDY = (
@@ -78,15 +120,31 @@ _REMEDY = (
 
 
 def _parting(net: str, path: str, unit: Unit, left: Names) -> str:
+    shown = _with_paths([unit])
     wanted = [
-        f"{name} {shape if shape is not None else ''}".rstrip()
+        f"{shown[name]} {shape if shape is not None else ''}".rstrip()
         for name, shape in _needed([unit]).items()
     ]
     offered = [f"{array.own} {array.shape}" for array in list(left.values())[:4]]
     return (
         f"{path} does not fit {net}; nothing was changed. For {unit} the file would have "
         f"{', '.join(wanted)} or the like; after what fits the layers before, it has "
-        f"{', '.join(offered) or 'nothing more'}{' ...' if len(left) > 4 else ''}. {_REMEDY}"
+        f"{', '.join(offered) or 'nothing more'}{' ...' if len(left) > 4 else ''}. "
+        f"{_of_one_bias(unit, [array.shape for array in list(left.values())[:3]])}{_REMEDY}"
+    )
+
+
+def _of_one_bias(unit: Unit, shapes: Sequence[tuple[int | None, ...]]) -> str:
+    """What to say where a GRU of Keras may have one bias in place of two rows; "" elsewhere."""
+    is_packed = any("bias" in "".join(p.theirs) and len(p.ours) == 2 for p in unit.alternatives[0])
+    if not isinstance(unit.block, (nn.GRU, nn.GRUCell)) or not is_packed:
+        return ""
+    rows = next(h.shape for path, h in unit.holders.items() if path.endswith("recurrent_bias"))
+    if rows not in shapes:
+        return ""
+    return (
+        f"A bias of shape {rows} in place of {(2, *rows)} is that of a GRU with reset_after=False, "
+        f"another formula, which kuai has not; {unit} is one with reset_after=True. "
     )
 
 
@@ -101,13 +159,21 @@ def misplaced(net: str, path: str, unit: Unit, names: Names) -> str:
     )
 
 
-def ambiguous(net: str, path: str, against: list[tuple[Unit, Place, Place]]) -> str:
-    """The order of a file and its names say different things."""
+def ambiguous(net: str, path: str, against: list[tuple[Unit, str, str]]) -> str:
+    """The places or the order of a file's layers say one thing, and their names another.
+
+    Args:
+        net: its class.
+        path: of the file.
+        against: (layer, what it would get, what is called as it is).
+    """
     lines = [
-        f"  {unit}: by order {place.prefix!r}, by name {other.prefix!r}"
+        f"  {unit}: by order {place!r}, by name {other!r}"
+        if place
+        else f"  {unit}: {other!r} by name, which goes to another layer by order"
         for unit, place, other in against
     ]
-    example = {against[0][2].prefix: against[0][0].path}
+    example = {against[0][2]: against[0][0].path}
     return "\n".join(
         [
             f"{path} may fit {net} in more than one way; nothing was changed.",

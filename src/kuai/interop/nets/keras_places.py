@@ -40,7 +40,7 @@ _KINDS = {
 
 def root(block: Any) -> str:
     """The place of a net that is itself a layer, in a `Sequential` of it alone."""
-    return f"layers.{_kind(block)}" if schema_of(block) is not None else ""
+    return f"layers.{kind_of(block)}" if schema_of(block) is not None else ""
 
 
 def placed_members(block: Any, *, is_model: bool) -> Iterator[tuple[str, str, Any]]:
@@ -97,7 +97,7 @@ def _counted(outer: str, found: list[Any], counts: Counter[str]) -> Iterator[tup
         if isinstance(item, Holder):
             yield path, path, item
             continue
-        kind = _kind(item)
+        kind = kind_of(item)
         yield path, numbered(f"{outer}.{kind}" if outer else kind, counts[kind]), item
         counts[kind] += _count(item)
 
@@ -119,7 +119,7 @@ def _count(item: Any) -> int:
     return item.layers if isinstance(item, StackedCells) else 1
 
 
-def _kind(block: Any) -> str:
+def kind_of(block: Any) -> str:
     if isinstance(block, StackedCells) and block.bidirectional:
         return "bidirectional"
     known = (name for kind, name in _KINDS.items() if isinstance(block, kind))

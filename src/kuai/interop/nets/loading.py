@@ -7,6 +7,7 @@ and nothing of the net changes before all of it fits.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from kuai.core.parameter import Holder
 from kuai.core.tree import join
 from kuai.errors import ArgumentError, CheckpointError
 from kuai.interop.nets import flattening
+from kuai.interop.nets.differences import ambiguous
+from kuai.interop.nets.layer_names import differing
 from kuai.interop.nets.matching import Fit, shapes_read
 from kuai.interop.nets.names import Names, spellings
 from kuai.interop.nets.placing import Placed, placed, placed_by_name
@@ -29,6 +32,8 @@ from kuai.interop.readers.reading import read
 from kuai.interop.readers.weights import Weights
 
 _KNOWN = (*SYSTEMS, "kuai")
+_OF_KERAS = {"kernel", "recurrent_kernel", "embeddings", "moving_mean", "moving_variance"}
+_OF_OTHERS = {"weight", "running_mean", "running_var", "_mean", "_variance", "weight_ih_l0"}
 
 
 @dataclass
@@ -50,7 +55,13 @@ def load(net: Block, path: Any, request: Request) -> Moves:
     system = system_of(weights, request.system)
     if system == "kuai":
         return _load_own(net, weights, request)
-    found = found_in(net, weights, system, request)
+    try:
+        found = found_in(net, weights, system, request)
+    except CheckpointError as error:
+        told = _told_otherwise(weights, request.system)
+        if not told:
+            raise
+        raise CheckpointError(f"{error}\n{told}") from None
     layers = [unit for unit, _ in found.pairs]
     theirs = flattening.order_of(system, weights)
     orders = flattening.orders(net, layers, theirs, request.sample, dict(_shapes(found)))
@@ -114,6 +125,18 @@ def system_of(weights: Weights, told: str | None, where: str = "load") -> str:
     return wrote
 
 
+def _told_otherwise(weights: Weights, told: str | None) -> str:
+    """What to say of names that another system than the one that the user told of has."""
+    words = {re.split(r"[./]", name)[-1]: name for name in reversed(list(weights))}
+    theirs = next((words[word] for word in words if word in _OF_KERAS), None)
+    others = next((words[word] for word in words if word in _OF_OTHERS), None)
+    if told == "keras" and others and not theirs:
+        return f"No layer of Keras has a name such as {others!r}: which system wrote the file?"
+    if told in ("torch", "paddle", "gluon") and theirs and not others:
+        return f"{theirs!r} is a name of Keras: give system='keras', if Keras wrote the file"
+    return ""
+
+
 def found_in(net: Block, weights: Weights, system: str, request: Request) -> Placed:
     """The layers' places, by the listing of the net that explains the file."""
     once = units(net, system)
@@ -126,10 +149,10 @@ def found_in(net: Block, weights: Weights, system: str, request: Request) -> Pla
     spelled = spellings(weights, system, request.mapping)
     name = type(net).__name__
     listings = list(_listings(net, system, once))
-    for is_named in (True, False):  # names say more than an order
-        for layers in listings:
-            with contextlib.suppress(CheckpointError):
-                return placed(layers, spelled, weights, name, is_named=is_named)
+    attempt = _Attempt(listings, weights, name)
+    found = attempt.by_name(spelled) or attempt.by_order(spelled)  # names say more than an order
+    if found is not None:
+        return found
     lenient = with_ties_once(once)
     if lenient is not None:
         with contextlib.suppress(CheckpointError):
@@ -139,7 +162,49 @@ def found_in(net: Block, weights: Weights, system: str, request: Request) -> Pla
     chosen = {id(holder) for _, holder in net.named_holders(request.select)}
     layers = lenient or once
     wanted = [unit for unit in layers if chosen & {id(h) for h in unit.holders.values()}]
-    return placed_by_name(wanted or layers, spelled, weights, name, strict=request.strict)
+    return placed_by_name(wanted or layers, layers, spelled, weights, name, strict=request.strict)
+
+
+@dataclass
+class _Attempt:
+    """The ways to place the layers of a net, which either explain the whole file or give None.
+
+    Args:
+        listings: of the net's layers.
+        weights: the file.
+        net: the net's class, for messages.
+    """
+
+    listings: list[list[Unit]]
+    weights: Weights
+    net: str
+
+    def by_name(self, spelled: list[Names]) -> Placed | None:
+        """By the places of Keras's layers and by their names, where a file has both.
+
+        Raises:
+            CheckpointError: they say different things, and either may be meant.
+        """
+        if not self.weights.metadata.get("named"):
+            return self._first(spelled, is_named=True)
+        by_place = self._first(spelled[:1], is_named=True)
+        by_own = self._first(spelled[1:], is_named=True) if spelled[1:] else None
+        if by_place is None or by_own is None:
+            return by_place or by_own
+        apart = differing(by_place.pairs, by_place.names, by_own.pairs, by_own.names)
+        if apart:
+            raise CheckpointError(ambiguous(self.net, self.weights.path, apart))
+        return by_place
+
+    def by_order(self, spelled: list[Names]) -> Placed | None:
+        """By all that may say which layer is which."""
+        return self._first(spelled, is_named=False)
+
+    def _first(self, spelled: list[Names], *, is_named: bool) -> Placed | None:
+        for layers in self.listings:
+            with contextlib.suppress(CheckpointError):
+                return placed(layers, spelled, self.weights, self.net, is_named=is_named)
+        return None
 
 
 def _listings(net: Block, system: str, once: list[Unit]) -> Iterator[list[Unit]]:

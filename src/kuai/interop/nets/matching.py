@@ -126,7 +126,7 @@ def place_at(unit: Unit, prefix: str, names: Names) -> Place | None:
     """The layer at a place of the file, if it fits there."""
     here = names.inside.get(prefix, {})
     for parts in unit.alternatives:
-        spelled = resolved(parts, here)
+        spelled = resolved(parts, here, names)
         if not spelled or not _alone_there(unit, parts, spelled, here):
             continue
         fits = tuple(
@@ -141,10 +141,11 @@ def place_at(unit: Unit, prefix: str, names: Names) -> Place | None:
     return None
 
 
-def resolved(parts: list[Part], here: dict[str, str]) -> dict[str, str] | None:
+def resolved(parts: list[Part], here: dict[str, str], names: Names) -> dict[str, str] | None:
     """Name of a schema → name in the file, below the layer; None where one is missing.
 
-    Keras numbers the variables of a layer; a mapping may name them as kuai does.
+    Keras numbers the variables of a layer; a mapping may name them as kuai does, and nothing else
+    may: what Keras has no name for is another system's, and laid out otherwise.
     """
     groups: dict[str, list[str]] = {}
     for part in parts:
@@ -157,7 +158,8 @@ def resolved(parts: list[Part], here: dict[str, str]) -> dict[str, str] | None:
             number = below(_outer_of(theirs), str(group.index(theirs)))
             further = below(_outer_of(theirs), str(len(group)))
             ours = part.ours[place : place + 1] if len(part.theirs) == len(part.ours) else ()
-            spellings = [_dotted(theirs), *ours] + [number] * (further not in here)
+            told = [own for own in ours if own in here and names[here[own]].is_told]
+            spellings = [_dotted(theirs), *told] + [number] * (further not in here)
             name = next((n for n in spellings if n in here), None)
             if name is not None:
                 found[theirs] = name

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kuai.errors import CheckpointError
 from kuai.interop.nets import matching
 from kuai.interop.nets.differences import ambiguous, different, misplaced
+from kuai.interop.nets.layer_names import Against, crossed
 from kuai.interop.nets.matching import Place
 from kuai.interop.nets.names import Names
 from kuai.interop.nets.units import Unit
@@ -61,7 +62,9 @@ def placed(
     for names in _with_and_without_ties(spelled, weights):
         places = matching.by_name(layers, names)
         if places is not None:
-            return Placed(list(zip(layers, places, strict=True)), names, [])
+            found = Placed(list(zip(layers, places, strict=True)), names, [])
+            _check_names(found, layers, weights, net)
+            return found
         told, rest, free = _by_user(layers, names, weights, net)
         for way in (matching.by_name, *ways):
             places = way(rest, free)
@@ -69,19 +72,44 @@ def placed(
                 continue
             against = matching.contradicted(rest, places, free)
             if against:
-                raise CheckpointError(ambiguous(net, weights.path, against))
+                told_apart = [(u, p.prefix, other.prefix) for u, p, other in against]
+                raise CheckpointError(ambiguous(net, weights.path, told_apart))
             by_layer = {id(u): p for u, p in [*told, *zip(rest, places, strict=True)]}
-            return Placed([(unit, by_layer[id(unit)]) for unit in layers], names, [])
+            found = Placed([(unit, by_layer[id(unit)]) for unit in layers], names, [])
+            _check_names(found, layers, weights, net)
+            return found
     raise CheckpointError(different(net, weights.path, layers, spelled))
 
 
+def _check_names(found: Placed, layers: list[Unit], weights: Weights, net: str) -> None:
+    """Check that no layer gets what the file has under the name of another one.
+
+    Raises:
+        CheckpointError: one does.
+    """
+    against = _against(found, layers, weights)
+    if against:
+        raise CheckpointError(ambiguous(net, weights.path, against))
+
+
+def _against(found: Placed, layers: list[Unit], weights: Weights) -> Against:
+    return crossed(found.pairs, layers, found.names) if weights.metadata.get("named") else []
+
+
 def placed_by_name(
-    layers: list[Unit], spelled: list[Names], weights: Weights, net: str, *, strict: bool
+    layers: list[Unit],
+    every: list[Unit],
+    spelled: list[Names],
+    weights: Weights,
+    net: str,
+    *,
+    strict: bool,
 ) -> Placed:
     """The places of those layers that stand at their names; the file may have more.
 
     Args:
         layers: those that are wanted.
+        every: all layers of the net.
         spelled: as for `placed`.
         weights: as for `placed`.
         net: as for `placed`.
@@ -97,8 +125,11 @@ def placed_by_name(
         for own in ([unit.name for unit in layers], [unit.path for unit in layers])
         for outer in matching.outers(own, names)
     ]
-    found, misfits = max(tried, key=lambda one: len(one[0].pairs))
+    uncrossed = [one for one in tried if not _against(one[0], every, weights)]
+    found, misfits = max(uncrossed or tried, key=lambda one: len(one[0].pairs))
     if not found.pairs or misfits or (strict and found.missing):
+        crossings = max(tried, key=lambda one: len(one[0].pairs))[0]
+        _check_names(crossings, every, weights, net)
         raise CheckpointError(different(net, weights.path, layers, spelled))
     told = [name for name, array in found.names.items() if array.is_told]
     for unit in found.missing:
@@ -120,7 +151,7 @@ def _at(layers: list[Unit], own: list[str], names: Names) -> tuple[Placed, list[
             continue
         missing.append(unit)
         here = names.inside.get(prefix, {})
-        if any(matching.resolved(parts, here) for parts in unit.alternatives):
+        if any(matching.resolved(parts, here, names) for parts in unit.alternatives):
             misfits.append(unit)
     return Placed(pairs, names, missing), misfits
 

@@ -17,7 +17,7 @@ from kuai.errors import ArgumentError, CheckpointError
 from kuai.files.access import checked_path
 from kuai.interop.nets import flattening, keras_slopes
 from kuai.interop.nets.keras_config import config_of, input_shape
-from kuai.interop.nets.names import leading, unchanged
+from kuai.interop.nets.names import check_all_match, leading, unchanged
 from kuai.interop.nets.parts import Part
 from kuai.interop.nets.schemas import SYSTEMS, meant
 from kuai.interop.nets.units import Unit, units
@@ -105,6 +105,8 @@ def written(net: Block, system: str, paths: set[str], mapping: Any, sample: Any)
                 _add(found, first, unit, part, orders.get(unit.path), rename)
     if mapping is not None and all(rename(name) == name for name in _named(layers)):
         raise ArgumentError(unchanged("save", _named(layers)))
+    if mapping is not None:
+        check_all_match("save", mapping, _named(layers))
     if found.groups is not None:
         found.groups |= _groups(found.arrays)
     return found

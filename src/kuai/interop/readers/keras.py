@@ -66,6 +66,8 @@ def _by_place(source: Source, tree: Tree, config: dict[str, Any] | None) -> Weig
         for group, name in told.items()
         if isinstance(name, str) and group.rpartition("/")[2] == "vars"
     }
+    if config is not None or any(own_name(path.partition("/vars/")[0]) for path in written):
+        metadata["named"] = True  # by the layers themselves, and not by their places alone
     if config is not None:
         metadata["config"] = config
     return Weights(source.path, "keras", source.format, stored, metadata=metadata)
