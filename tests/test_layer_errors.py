@@ -147,7 +147,7 @@ def test_another_width_later_is_an_error(make, text, hybridized):
         (
             lambda: nn.LayerNorm(axes=2),
             (4,),
-            "LayerNorm: expected an input of at least 2 axes",
+            "LayerNorm: expected an input of more than 2 axes",
         ),
         (nn.BatchNorm, (4,), "got shape (4,); add a batch axis with x[None]"),
         (lambda: nn.Flatten(3), (2, 2), "Flatten: expected an input of at least 3 axes, got shape"),

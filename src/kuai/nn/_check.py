@@ -104,6 +104,25 @@ def check_axes(x: jax.Array, at_least: int) -> None:
         )
 
 
+def check_last_axes(x: jax.Array, axes: int) -> None:
+    """Check that a first axis stays where a norm takes several of the last ones together.
+
+    A vector has no axis to mix examples over, so that the last one alone is always allowed.
+
+    Raises:
+        ShapeError: `axes` reaches the first one, or there are fewer.
+    """
+    if axes == 1:
+        check_axes(x, 1)
+    elif x.ndim <= axes:
+        raise ShapeError(
+            f"{here()}: expected an input of more than {axes} axes, got shape {x.shape}: the "
+            f"argument axes={axes} counts the axes that are normalized together, from the last "
+            "on, and the first one stays; features are inferred, so leave it out to normalize "
+            "over the last axis"
+        )
+
+
 def checked_axis(x: jax.Array, axis: int) -> int:
     """`axis` counted from the front.
 
