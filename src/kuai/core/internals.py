@@ -11,6 +11,7 @@ from typing import Any
 from kuai.core.changes import current_dry_run
 from kuai.core.context import context, epoch
 from kuai.core.modes import Mode
+from kuai.core.unbound import check_bound
 from kuai.errors import RegistrationError
 
 _IDENTITY = ("__eq__", "__hash__")
@@ -118,7 +119,11 @@ class BlockMeta(abc.ABCMeta):
         type.__setattr__(cls, "_kuai_is_operator", hasattr(cls, "backward"))
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        block = super().__call__(*args, **kwargs)
+        try:
+            block = super().__call__(*args, **kwargs)
+        except TypeError as error:
+            check_bound(cls.__name__, types.MethodType(cls.__init__, cls), args, kwargs, error)
+            raise
         internals = getattr(block, "_kuai", None)
         if isinstance(internals, Internals) and internals.building:
             internals.arguments = (
