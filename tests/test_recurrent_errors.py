@@ -16,6 +16,9 @@ X = jnp.ones((2, 5, 3))
 
 CONSTRUCTORS = [
     (lambda: nn.LSTM(0), "LSTMCell: expected units to be an integer of at least 1, got 0; write"),
+    (lambda: nn.LSTM(3, 4), "LSTM: expected the arguments (units, *, layers=1, bidirectional=False"),
+    (lambda: nn.GRU(3, 4), "got 2 by place, where it takes 1; write the others by name"),
+    (lambda: nn.RNN(3, "relu", 4), "got 3 by place, where it takes 2; write the others by name"),
     (lambda: nn.GRU(4, layers=0), "GRU: expected layers to be an integer of at least 1, got 0"),
     (lambda: nn.RNN(4, dropout=1.0), "RNN: expected dropout to be a number from 0 up to below 1"),
     (lambda: nn.RNN(4, activation="tahn"), "expected an activation's name, a function, a block or"),

@@ -195,6 +195,17 @@ def check_number(where: str, name: str, value: Any, below: float, *, itself: boo
     return value
 
 
+def check_truth(where: str, name: str, value: Any) -> bool:
+    """True or False.
+
+    Raises:
+        ArgumentError: `value` is anything else, which Python would take for one of them.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(f"{where}: expected {name} to be True or False, got {value!r}")
+    return bool(value)
+
+
 def check_positive(where: str, name: str, value: Any) -> Any:
     """A number above 0.
 
