@@ -127,17 +127,18 @@ def annotations_not_enforced():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
+def with_one_more(init):
+    @functools.wraps(init)
+    def call(self, extra, *args):
+        init(self, *args)
+
+    return call
+
+
 class Decorated(kuai.Block):
     """Its `__init__` runs inside a function that takes one argument more."""
 
-    def _one_more(init):
-        @functools.wraps(init)
-        def call(self, extra, *args):
-            init(self, *args)
-
-        return call
-
-    @_one_more
+    @with_one_more
     def __init__(self, width):
         super().__init__()
         self.width = 1 + width
@@ -177,7 +178,10 @@ UNBOUND = [
     (lambda: loose.Dense(3, units=3), "got units twice, by place and by name"),
     (lambda: loose.ReLU(inplace=True), "ReLU: expected no arguments, got inplace, which it does"),
     (lambda: loose.ReLU(True), "ReLU: expected no arguments, got 1 by place, where it takes 0"),
-    (lambda: loose.Sequential(name="net"), "Sequential: expected the arguments (*blocks), got name"),
+    (
+        lambda: loose.Sequential(name="net"),
+        "Sequential: expected the arguments (*blocks), got name",
+    ),
     (lambda: models.resnet18(num_classes=10), "num_classes, which it does not take; did you mean"),
     (lambda: models.vgg11(num_classes=10), "num_classes, which it does not take; did you mean cl"),
     (lambda: models.mlp(num_classes=10), "mlp: expected the arguments (hidden=(256, 128), cla"),

@@ -25,7 +25,7 @@ class ArgumentError(KuaiError, ValueError):
 
 
 class SignatureError(ArgumentError, TypeError):
-    """A function or class was given arguments that it does not take, or lacks some that it needs."""
+    """A function or class was given arguments that it does not take, or lacks some."""
 
 
 class DeferredInitError(KuaiError, RuntimeError):

@@ -38,7 +38,7 @@ def explained(**meant: str) -> Callable[[_F], _F]:
                 _check_function(function, args, kwargs, error, meant)
                 raise
 
-        return cast(_F, call)
+        return cast("_F", call)
 
     return decorate
 
@@ -75,33 +75,47 @@ def check_bound(
     Raises:
         SignatureError: it did.
     """
+    text = None if has_run(function, error) else misfit(function, args, kwargs, meant)
+    if text is not None:
+        raise SignatureError(f"{where}: {text}") from None
+
+
+def misfit(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    meant: Mapping[str, str] = _NONE,
+    name: str = "",
+) -> str | None:
+    """What a function takes, what it was given, and what to do; None where that fits.
+
+    Args:
+        function: as in `check_bound`, like what follows.
+        args: by place.
+        kwargs: by name.
+        meant: other names of arguments → the names here.
+        name: stands before what it takes.
+    """
     try:
         signature = inspect.signature(function)
     except ValueError:  # written in C
-        return
-    if _binds(signature, args, kwargs) or _entered(function, error):
-        return
-    takes = list(signature.parameters.values())
-    expected = f"the arguments {told(takes)}" if takes else "no arguments"
-    got = _misfits(takes, args, kwargs, meant)
-    raise SignatureError(f"{where}: expected {expected}, got {got}") from None
+        return None
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        takes = list(signature.parameters.values())
+        expected = f"the arguments {name}{_told(takes)}" if takes else "no arguments"
+        return f"expected {expected}, got {_misfits(takes, args, kwargs, meant)}"
+    return None
 
 
-def told(parameters: Any) -> str:
+def _told(parameters: Any) -> str:
     """Parameters in parentheses, without annotations."""
     plain = [each.replace(annotation=inspect.Parameter.empty) for each in parameters]
     return str(inspect.Signature(plain))
 
 
-def _binds(signature: inspect.Signature, args: Any, kwargs: Any) -> bool:
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError:
-        return False
-    return True
-
-
-def _entered(function: Callable[..., Any], error: TypeError) -> bool:
+def has_run(function: Callable[..., Any], error: TypeError) -> bool:
     """Whether the function itself ran: a decorator may have handed it other arguments."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     trace = error.__traceback__
@@ -133,7 +147,8 @@ def _misfits(
     got += [f"{name} twice, by place and by name" for name in twice]
     got += [f"{len(args)} by place, where it takes {len(places)}"] * surplus
     remedies = [text for name in unknown if (text := _near(name, names, meant))]
-    remedies += ["write the others by name"] * (surplus and bool(names))
+    others = inspect.Parameter.KEYWORD_ONLY in kinds
+    remedies += ["write the others by name"] * (surplus and others)
     return "; ".join([", and ".join(got), *remedies])
 
 

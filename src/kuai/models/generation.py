@@ -76,7 +76,7 @@ class LanguageModel(Block):
             "cache, or () if it remembers nothing"
         )
 
-    @explained(max_new_tokens="length", eos_token_id="end", input_ids="tokens")
+    @explained(max_new_tokens="length", input_ids="tokens")
     def generate(
         self,
         tokens: Any,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from kuai import nn
-from kuai.core.unbound import explained
 from kuai.core.block import Block
+from kuai.core.unbound import explained
 from kuai.models._check import check_each, check_equal_length, check_sizes
 
 
