@@ -127,6 +127,14 @@ def annotations_not_enforced():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
+class Own:
+    """Classes above, so that mypy lets bad arguments pass."""
+
+    wide: Any = Wide
+    inherits: Any = Inherits
+    fields: Any = Fields
+
+
 def with_one_more(init):
     @functools.wraps(init)
     def call(self, extra, *args):
@@ -153,11 +161,12 @@ class Fails(kuai.Block):
 class Holds(kuai.Block):
     def __init__(self):
         super().__init__()
-        self.inner = Wide()
+        self.inner = Own.wide()
 
 
 loose: Any = nn
 models: Any = kuai.models
+loose_kuai: Any = kuai
 
 UNBOUND = [
     (
@@ -186,15 +195,27 @@ UNBOUND = [
     (lambda: models.vgg11(num_classes=10), "num_classes, which it does not take; did you mean cl"),
     (lambda: models.mlp(num_classes=10), "mlp: expected the arguments (hidden=(256, 128), cla"),
     (lambda: models.lenet(num_classes=10), "lenet: expected the arguments (classes=10, *, activ"),
-    (lambda: Wide(3, 4), "(width, *, depth=2), got 2 by place, where it takes 1; write the others"),
-    (lambda: Wide(dept=3), "got dept, which it does not take, and no width; did you mean depth?"),
-    (lambda: Inherits(), "Inherits: expected the arguments (width, *, depth=2), got no width"),
-    (lambda: Holds(), "Wide: expected the arguments (width, *, depth=2), got no width"),
-    (lambda: Fields(4, size=2), "Fields: expected the arguments (width, depth=2), got size"),
-    (lambda: kuai.grad(models.mlp(), argnums=1), "got argnums, which it does not take; here it is"),
-    (lambda: kuai.grad(models.mlp(), 0), "grad: expected the arguments (function, *, wrt=None"),
     (
-        lambda: kuai.value_and_grad(models.mlp(), argnums=1),
+        lambda: Own.wide(3, 4),
+        "(width, *, depth=2), got 2 by place, where it takes 1; write the others",
+    ),
+    (
+        lambda: Own.wide(dept=3),
+        "got dept, which it does not take, and no width; did you mean depth?",
+    ),
+    (lambda: Own.inherits(), "Inherits: expected the arguments (width, *, depth=2), got no width"),
+    (lambda: Holds(), "Wide: expected the arguments (width, *, depth=2), got no width"),
+    (lambda: Own.fields(4, size=2), "Fields: expected the arguments (width, depth=2), got size"),
+    (
+        lambda: loose_kuai.grad(models.mlp(), argnums=1),
+        "got argnums, which it does not take; here it is",
+    ),
+    (
+        lambda: loose_kuai.grad(models.mlp(), 0),
+        "grad: expected the arguments (function, *, wrt=None",
+    ),
+    (
+        lambda: loose_kuai.value_and_grad(models.mlp(), argnums=1),
         (
             "value_and_grad: expected the arguments (function, *, wrt=None, has_aux=False), got "
             "argnums, which it does not take; here it is wrt="
@@ -233,7 +254,7 @@ def test_a_type_error_from_inside_a_constructor_stays_what_it_is(make):
 
 def test_a_constructor_written_in_c_keeps_pythons_words():
     class Odd(kuai.Block):
-        __init__ = dict.__init__  # type: ignore[assignment]
+        __init__ = dict.__init__
 
     with pytest.raises(TypeError, match="descriptor '__init__'"):
         Odd(3)

@@ -102,7 +102,12 @@ class _ConstructorSignature:
     def __get__(self, cls: Any, meta: Any = None) -> Any:
         if cls is None:
             return None  # inspect asks the metaclass for its own, and has it without this
-        return inspect.signature(types.MethodType(cls.__init__, cls))
+        return inspect.signature(_constructor(cls))
+
+
+def _constructor(cls: Any) -> types.MethodType:
+    """A class's `__init__`, without its `self`."""
+    return types.MethodType(cls.__init__, cls)
 
 
 class BlockMeta(abc.ABCMeta):
@@ -122,7 +127,7 @@ class BlockMeta(abc.ABCMeta):
         try:
             block = super().__call__(*args, **kwargs)
         except TypeError as error:
-            check_bound(cls.__name__, types.MethodType(cls.__init__, cls), args, kwargs, error)
+            check_bound(cls.__name__, _constructor(cls), args, kwargs, error)
             raise
         internals = getattr(block, "_kuai", None)
         if isinstance(internals, Internals) and internals.building:

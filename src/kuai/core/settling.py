@@ -42,7 +42,7 @@ def check_arguments(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any
 
 def _how_handed(block: Any, inputs: tuple[Any, ...]) -> str:
     """Why there are several inputs, where a `Sequential` took a tuple apart."""
-    around = context.stack[-2] if len(context.stack) > 1 else None
+    around: Any = context.stack[-2] if len(context.stack) > 1 else None
     spread = getattr(around, "_kuai_spreads", False) and around._kuai_blocks()[0] is not block
     if not spread or len(inputs) == 1:
         return ""
