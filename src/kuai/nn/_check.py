@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kuai.core.block import Block
+from kuai.core.kinds import check_switched_on
 from kuai.core.parameter import Parameter
 from kuai.core.tree import here, members
 from kuai.errors import ArgumentError, DtypeError, ShapeError
@@ -238,7 +239,7 @@ def floating_name(where: str, dtype: Any) -> str:
     """The name of a floating dtype, for the parameters of a layer.
 
     Raises:
-        ArgumentError: `dtype` is no dtype, or not floating.
+        ArgumentError: `dtype` is no dtype, not floating, or of 64 bits where JAX has none.
     """
     try:
         found = jnp.dtype(dtype)
@@ -249,6 +250,7 @@ def floating_name(where: str, dtype: Any) -> str:
             f"{where}: expected a floating dtype, got {dtype!r}; write for example "
             "dtype='float32' or dtype=jnp.bfloat16"
         )
+    check_switched_on(where, found)
     return str(found.name)
 
 
