@@ -229,7 +229,9 @@ MULTI_HEAD = [
     ),
     entry(
         "MultiHeadAttention, one key head, rotary and causal",
-        lambda: nn.MultiHeadAttention(3, 1, head_width=2, causal=True, rotary=nn.Rotary(100.0)),
+        lambda: nn.MultiHeadAttention(
+            3, key_heads=1, head_width=2, causal=True, rotary=nn.Rotary(100.0)
+        ),
         lambda a, x: attention(
             a, x, heads=3, key_heads=1, mask=causal(3), turn=lambda q: rotary(q, 100.0)
         ),

@@ -46,6 +46,25 @@ CONSTRUCTORS = [
         lambda: nn.MultiHeadAttention(8, dropout=1),
         "MultiHeadAttention: expected dropout to be a number from 0 up to below 1, got 1",
     ),
+    (
+        lambda: nn.MultiHeadAttention(8, causal="yes"),
+        "MultiHeadAttention: expected causal to be True or False, got 'yes'",
+    ),
+    (
+        lambda: nn.MultiHeadAttention(8, use_bias=None),
+        "MultiHeadAttention: expected use_bias to be True or False, got None",
+    ),
+    (
+        lambda: nn.MultiHeadAttention(8, rotary=True),
+        (
+            "MultiHeadAttention: expected rotary to be a block, got True; write for example "
+            "rotary=nn.Rotary()"
+        ),
+    ),
+    (
+        lambda: nn.MultiHeadAttention(16, 4),
+        "got 2 by place, where it takes 1; write the others by name",
+    ),
     (lambda: nn.Rotary(0), "Rotary: expected base to be a number above 0, got 0; write for"),
     (
         lambda: nn.Rotary(features=3),
@@ -275,9 +294,9 @@ CALLS = [
         lambda: mha().make_cache(2, 8),
         DeferredInitError,
         (
-            "MultiHeadAttention.make_cache: the width of the heads is not known yet; give "
-            "head_width, "
-            "or call the net once"
+            "MultiHeadAttention.make_cache: the width of the heads is not known yet; call the net "
+            "once, or initialize(sample=...) with an input of the right shape; an attention that "
+            "is given its head_width needs neither"
         ),
     ),
     (

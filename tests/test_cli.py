@@ -53,6 +53,11 @@ def test_text_and_json_say_the_same(kuai):
         (("shw",), "invalid choice: 'shw'"),
         (("show",), "the following arguments are required: TARGET"),
         (("show", "mlp", "--widht", "3"), "unrecognized arguments: --widht"),
+        (("train", "--epoch", "3"), "unrecognized arguments: --epoch 3; did you mean --epochs?"),
+        (("train", "--epoch=3"), "--epoch=3; did you mean --epochs?\nkuai train --help tells what"),
+        (("generate", "runs/t", "--top-kk", "5"), "--top-kk 5; did you mean --top-k?"),
+        (("generate", "runs/t", "--top-k", "0"), "--top-k: expected a whole number from 1, got"),
+        (("generate", "runs/t", "--top-p", "0"), "--top-p: expected a number above 0 and up to 1"),
         (("show", "mlp", "--hidden", "a"), "--hidden: expected whole numbers from 1 with commas"),
         (("show", "mlp", "--hidden", "8,0"), "got '8,0'"),
         (

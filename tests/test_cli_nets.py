@@ -44,8 +44,9 @@ def test_a_net_for_text_learns_and_writes(kuai, tmp_path, net):
     assert len(json.loads(again.out)["text"]) == 16
     one, other = (kuai("generate", "runs/t", "--seed", seed).out for seed in (1, 2))
     assert one != other
-    one, other = (kuai("generate", "runs/t", "--temperature", 0, "--seed", s).out for s in (1, 2))
-    assert one == other
+    for likeliest in ("--temperature", 0), ("--top-k", 1), ("--top-p", 1e-6):
+        one, other = (kuai("generate", "runs/t", *likeliest, "--seed", s).out for s in (1, 2))
+        assert one == other
 
     scores = kuai("eval", "runs/t", "--json")
     assert scores.code == 0, scores.err
@@ -110,6 +111,11 @@ def test_images_are_made_of_rows_of_pixels(kuai, tmp_path):
             "expected tokens (examples, length), got float32",
         ),
         (("--net", "resnet18", "--data", "text:none.txt"), "none.txt: the file does not exist"),
+        (
+            ("--net", "resnet18", "--data", "text:t.txt"),
+            "--net resnet18: it takes images, and --data is text; choose --net gpt-mini or lstm",
+        ),
+        (("--net", "mlp", "--data", "text:t.txt"), "--net mlp: it takes numbers, and --data is"),
         (("--net", "resnet18", "--data", "table.csv"), "expected images (examples, height, width"),
     ],
 )

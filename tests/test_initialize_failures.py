@@ -184,6 +184,39 @@ def test_low_precision(dtype):
     assert float(jnp.abs(net.weight.astype(jnp.float32)).sum()) > 0
 
 
+@pytest.mark.parametrize(
+    ("make", "where"),
+    [
+        (lambda: nn.Dense(2, dtype="float64"), "Dense"),
+        (lambda: nn.LayerNorm(dtype=jnp.float64), "LayerNorm"),
+        (lambda: kuai.Parameter(shape=(2,), dtype="float64"), "Parameter"),
+        (lambda: kuai.Parameter([1.0], dtype="float64"), "Parameter"),
+        (lambda: nn.Dense(2).astype("float64"), "Dense.astype"),
+        (lambda: nn.Dense(2).set_policy("float64"), "Policy: param_dtype"),
+    ],
+)
+def test_float64_that_jax_has_switched_off_is_refused(make, where):
+    text = (
+        f"{where}: expected a dtype that JAX has switched on, got float64; switch it on by "
+        'jax.config.update("jax_enable_x64", True) at the start of the program, or write '
+        "dtype='float32'"
+    )
+    with pytest.raises(ArgumentError, match=re.escape(text)):
+        make()
+    with jax.enable_x64(True):
+        make()
+
+
+def test_integers_of_64_bits_are_refused_likewise():
+    with pytest.raises(ArgumentError, match=r"State: .* got int64; .* write dtype='int32'"):
+        kuai.State(0, dtype="int64")
+
+
+def test_no_dtype_at_all_is_told():
+    with pytest.raises(ArgumentError, match="Parameter: expected a dtype, got 'flaot32'; write"):
+        kuai.Parameter(shape=(2,), dtype="flaot32")
+
+
 def test_float64():
     with jax.enable_x64(True):
         net = nn.Dense(4, dtype=jnp.float64)

@@ -231,10 +231,14 @@ def test_embedding_out_of_range_is_nan_when_compiled():
     assert str(net(jnp.array([0, 4, -1])).ravel().tolist()) == "[1.0, nan, nan]"
 
 
-def test_layer_norm_over_all_axes_normalizes_the_whole():
-    y = nn.LayerNorm(axes=3)(normal(2, 3, 4) * 5 + 7)
-    assert y.mean().item() == pytest.approx(0, abs=1e-6)
-    assert y.std().item() == pytest.approx(1, abs=1e-5)
+def test_layer_norm_over_all_axes_but_the_first_normalizes_each_example():
+    y = nn.LayerNorm(axes=2)(normal(2, 3, 4) * 5 + 7)
+    assert y.mean((1, 2)).tolist() == pytest.approx([0, 0], abs=1e-6)
+    assert y.std((1, 2)).tolist() == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_layer_norm_of_a_vector_takes_its_one_axis():
+    assert nn.LayerNorm()(jnp.array([1.0, 3.0])).tolist() == pytest.approx([-1, 1], abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,16 @@ SIZES = [
     (lambda: models.GPT2(width=-8), "GPT2: expected width to be .* got -8"),
     (lambda: models.GPT2(layers=0), "GPT2: expected layers to be .* got 0"),
     (lambda: models.GPT2(positions=0), "GPT2: expected positions to be .* got 0"),
+    (
+        lambda: models.GPT2(width=32, heads=5),
+        (
+            "GPT2: expected heads that divide the width, got width=32 and heads=5; write for "
+            "example width=30 or 35"
+        ),
+    ),
+    (lambda: models.ViT(width=2, heads=3), "ViT: expected .* heads=3; write for example width=3$"),
+    (lambda: models.BERT(width=8, heads=3), "BERT: expected heads that divide the width"),
+    (lambda: models.Llama(width=8, heads=3), "Llama: expected heads that divide the width"),
     (lambda: models.Llama(heads=True), "Llama: expected heads to be .* got True"),
     (lambda: models.Llama(hidden=0), "Llama: expected hidden to be .* got 0"),
     (lambda: models.LSTMLanguageModel(5, layers=0), "LSTMLanguageModel: expected layers .* got 0"),

@@ -103,7 +103,20 @@ SHAPES = [
             "shape (2, 1, 1, 4); use GroupNorm, which joins features"
         ),
     ),
-    (lambda: nn.RMSNorm(axes=2), (4,), "RMSNorm): expected an input of at least 2 axes, got"),
+    (lambda: nn.RMSNorm(axes=2), (4,), "RMSNorm): expected an input of more than 2 axes, got"),
+    (lambda: nn.RMSNorm(2), (3, 2), "0 (RMSNorm): expected an input of more than 2 axes, got"),
+    (lambda: nn.RMSNorm(), (), "0 (RMSNorm): expected an input of at least 1 axis, got shape ()"),
+    (
+        lambda: nn.LayerNorm(2),
+        (3, 2),
+        (
+            "0 (LayerNorm): expected an input of more than 2 axes, got shape (3, 2): the argument "
+            "axes=2 counts the axes that are normalized together, from the last on, and the first "
+            "one stays; features are inferred, so leave it out to normalize over the last axis"
+        ),
+    ),
+    (lambda: nn.LayerNorm(64), (8, 64), "got shape (8, 64): the argument axes=64 counts the axes"),
+    (lambda: nn.LayerNorm(2, use_scale=False, use_bias=False), (3, 2), "more than 2 axes, got"),
     (lambda: nn.LocalResponseNorm(3, axis=2), (2, 4), "expected an input with an axis 2, got"),
     (lambda: nn.SpatialDropout(0.5), (4,), "0 (SpatialDropout): expected an input of at least 2"),
     (lambda: nn.DropPath(0.5), (), "0 (DropPath): expected an input of at least 1 axis, got shape"),

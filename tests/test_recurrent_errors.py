@@ -9,13 +9,19 @@ import jax.numpy as jnp
 import pytest
 
 import kuai
-from kuai.errors import ArgumentError, DtypeError, ShapeError
+from kuai.errors import ArgumentError, DtypeError, ShapeError, SignatureError
 
 nn: Any = kuai.nn  # so that mypy lets bad arguments pass
 X = jnp.ones((2, 5, 3))
 
 CONSTRUCTORS = [
     (lambda: nn.LSTM(0), "LSTMCell: expected units to be an integer of at least 1, got 0; write"),
+    (
+        lambda: nn.LSTM(3, 4),
+        "LSTM: expected the arguments (units, *, layers=1, bidirectional=False",
+    ),
+    (lambda: nn.GRU(3, 4), "got 2 by place, where it takes 1; write the others by name"),
+    (lambda: nn.RNN(3, "relu", 4), "got 3 by place, where it takes 2; write the others by name"),
     (lambda: nn.GRU(4, layers=0), "GRU: expected layers to be an integer of at least 1, got 0"),
     (lambda: nn.RNN(4, dropout=1.0), "RNN: expected dropout to be a number from 0 up to below 1"),
     (lambda: nn.RNN(4, activation="tahn"), "expected an activation's name, a function, a block or"),
@@ -176,3 +182,23 @@ def test_another_width_later_is_an_error():
     )
     with pytest.raises(ShapeError, match=re.escape(text)):
         net(X[..., :2])
+
+
+@pytest.mark.parametrize("hybridized", [False, True], ids=["eager", "hybridized"])
+@pytest.mark.parametrize("after", [lambda: nn.Dense(2), nn.ReLU], ids=["Dense", "ReLU"])
+def test_a_state_that_a_sequential_hands_on_is_told(after, hybridized):
+    net = nn.Sequential(nn.LSTM(4), after()).hybridize(hybridized)
+    text = (
+        "expected the arguments forward(x), got 2 by place, where it takes 1; the step before gave "
+        "a tuple of 2, and its parts are handed on one by one: let it give one array (a recurrent "
+        "layer does with return_state=False)"
+    )
+    with pytest.raises(SignatureError, match=re.escape(text)):
+        net(X)
+
+
+def test_inputs_of_a_sequential_itself_are_no_step_befores():
+    with pytest.raises(
+        SignatureError, match=r"0 \(Dense\): .* got 2 by place, where it takes 1(?!;)"
+    ):
+        nn.Sequential(nn.Dense(2), nn.ReLU())(X, X)

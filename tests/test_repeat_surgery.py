@@ -202,3 +202,12 @@ def test_the_first_layer_alone_as_a_net():
     assert_near(ours[2].hybridize()(X), theirs[2](X))
     found = [kuai.hybrid(kuai.value_and_grad(loss))(net[2], X) for net in (ours, theirs)]
     assert_near(*found)
+
+
+def test_a_layer_that_was_replaced_is_not_shared_any_more():
+    steps = nn.Repeat(lambda: nn.Dense(3), 3, share=True)
+    assert (steps.share, repr(steps)) == (True, "Repeat(Dense(3), 3, share=True)")
+    old, steps[1] = steps[1], nn.Dense(3)
+    assert (steps.share, repr(steps)) == (False, "Repeat(Dense(3), Dense(3), Dense(3))")
+    steps[1] = old
+    assert (steps.share, repr(steps)) == (True, "Repeat(Dense(3), 3, share=True)")

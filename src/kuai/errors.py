@@ -24,6 +24,10 @@ class ArgumentError(KuaiError, ValueError):
     """An argument has a value or a type that makes no sense where it was given."""
 
 
+class SignatureError(ArgumentError, TypeError):
+    """A function or class was given arguments that it does not take, or lacks some."""
+
+
 class DeferredInitError(KuaiError, RuntimeError):
     """A parameter's data was asked for before its shape was known or its values were made."""
 

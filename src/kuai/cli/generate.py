@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kuai.cli import nets, writing
 from kuai.cli.command import Command, Result
-from kuai.cli.options import Option, UsageError, nonnegative, text, whole
+from kuai.cli.options import Option, UsageError, nonnegative, probability, text, whole
 from kuai.cli.settings import Settings
 from kuai.cli.targets import TARGET, data_before, trained
 
@@ -26,6 +26,8 @@ def _run(settings: Settings) -> Result:
         settings.start or found.vocabulary[0],
         characters=settings.length,
         temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
         seed=settings.seed,
     )
     return Result(written, {"text": written})
@@ -39,6 +41,14 @@ COMMAND = Command(
         Option("start", text, "what the text begins with", None, "TEXT"),
         Option("length", whole(1), "characters that are added", writing.CHARACTERS, "N"),
         Option("temperature", nonnegative, "how freely it draws", writing.TEMPERATURE, "NUMBER"),
+        Option("top-k", whole(1), "draw among the N likeliest characters only", None, "N"),
+        Option(
+            "top-p",
+            probability,
+            "draw among the likeliest only, as few as have this probability together",
+            None,
+            "NUMBER",
+        ),
         Option("seed", whole(0, 2**32 - 1), "of the draws", 0, "N"),
         nets.NET,
     ),

@@ -45,6 +45,13 @@ class Known:
     shape: tuple[int, ...] = (64,)  # the digits
     dtype: str = "float32"
 
+    @property
+    def takes(self) -> str:
+        """What its inputs are, in a word."""
+        if self.inputs is as_tokens:
+            return "text"
+        return "images" if self.inputs is as_images else "numbers"
+
 
 def as_floats(x: np.ndarray) -> np.ndarray:
     """Whole numbers as the numbers that they are."""

@@ -89,6 +89,20 @@ def recipe(settings: Settings, outputs: int) -> Recipe:
     return Recipe(settings.net, outputs, {o.key: getattr(settings, o.key) for o in known})
 
 
+def check_takes(net: str, data: Dataset) -> None:
+    """Check that text goes to a net for text: its characters have numbers, as pixels have.
+
+    Raises:
+        UsageError: a known net takes something else.
+    """
+    if net not in KNOWN or data.vocabulary is None or KNOWN[net].takes == "text":
+        return
+    others = " or ".join(name for name, known in KNOWN.items() if known.takes == "text")
+    raise UsageError(
+        f"--net {net}: it takes {KNOWN[net].takes}, and --data is text; choose --net {others}"
+    )
+
+
 def checked(stored: Recipe) -> Recipe:
     """A recipe from a file, if it is one that kuai could have written.
 

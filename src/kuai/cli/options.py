@@ -94,6 +94,14 @@ def share(value: str) -> float:
     return number
 
 
+def probability(value: str) -> float:
+    """A number above 0 and up to 1."""
+    number = _number(float, value, wanted := "a number above 0 and up to 1")
+    if not 0 < number <= 1:
+        raise ValueError(wanted)
+    return number
+
+
 def positive(value: str) -> float:
     """A finite number above 0."""
     number = _number(float, value, wanted := "a number above 0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import json
 import logging
@@ -58,11 +59,14 @@ def _main(arguments: Sequence[str] | None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     names = words[:1] if words and words[0] in COMMANDS else COMMANDS
     try:
-        parsed = vars(_parser(map(command_of, names)).parse_args(words))
+        found, unknown = _parser(map(command_of, names)).parse_known_args(words)
     except SystemExit as stop:  # argparse has said what was wrong, or shown the help
         return int(stop.code or 0)
+    parsed = vars(found)
     command: Command = parsed.pop("command")
     try:
+        if unknown:
+            raise UsageError(_unrecognized(command, unknown))
         settings = _settings(command, parsed)
         _listen(settings.quiet)
         if command.compiles:
@@ -79,6 +83,15 @@ def _main(arguments: Sequence[str] | None) -> int:
         _complain(_with_notes(error), error)
         return FAILURE
     return OK
+
+
+def _unrecognized(command: Command, unknown: Sequence[str]) -> str:
+    """What to say of words that argparse left over."""
+    names = [f"--{option.name}" for option in (*command.options, *COMMON)]
+    flags = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+    near = [name for flag in flags for name in difflib.get_close_matches(flag, names, n=1)]
+    hint = f"; did you mean {' and '.join(near)}?" if near else ""
+    return f"unrecognized arguments: {' '.join(unknown)}{hint}"
 
 
 def command_of(name: str) -> Command:

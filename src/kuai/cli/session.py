@@ -81,6 +81,7 @@ def prepare(settings: Settings, run: Run, recipe: Recipe | None = None) -> Sessi
     """
     data = datasets.read(settings.data, settings.context)
     recipe = recipe or nets.recipe(settings, nets.outputs_for(data))
+    nets.check_takes(recipe.net, data)
     parts = datasets.part(data, **_split(settings))
     net = _initialized(recipe, parts, settings.seed)
     trainer = training.trainer(net, settings, parts.train)

@@ -33,6 +33,8 @@ def write(
     *,
     characters: int = CHARACTERS,
     temperature: float = TEMPERATURE,
+    top_k: int | None = None,
+    top_p: float | None = None,
     seed: int = 0,
 ) -> str:
     """What a net writes behind a beginning, which is part of the result.
@@ -45,6 +47,8 @@ def write(
         start: the beginning; at least one character of the vocabulary.
         characters: how many are added.
         temperature: 0: always the likeliest.
+        top_k: draw among the k likeliest only; None: all.
+        top_p: draw among the likeliest that have this probability together; None: all.
         seed: of the draws.
 
     Raises:
@@ -52,7 +56,9 @@ def write(
     """
     prompt = encode(start, vocabulary, "the beginning")[None]
     key = jax.random.key(seed)
-    tokens = net.generate(prompt, characters, temperature=temperature, key=key, **_window(net))
+    among = {"top_k": top_k, "top_p": top_p}
+    told = {name: value for name, value in among.items() if value is not None} | _window(net)
+    tokens = net.generate(prompt, characters, temperature=temperature, key=key, **told)
     return decode(np.asarray(tokens)[0], vocabulary)
 
 

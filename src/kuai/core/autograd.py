@@ -20,9 +20,11 @@ from kuai.core.parameter import Holder
 from kuai.core.pullback import vjp as vjp
 from kuai.core.signature import Template, split
 from kuai.core.targets import Targets, blocks_in, by_path
+from kuai.core.unbound import explained
 from kuai.errors import ArgumentError, DtypeError, ShapeError
 
 
+@explained(argnums="wrt", argnames="wrt")
 def value_and_grad(
     function: Callable[..., Any], *, wrt: Any = None, has_aux: bool = False
 ) -> Callable[..., Any]:
@@ -106,6 +108,7 @@ def _kept(function: Callable[..., Any]) -> dict[Any, Automatic]:
 _GRADIENTS = "_kuai_gradients"
 
 
+@explained(argnums="wrt", argnames="wrt")
 def grad(
     function: Callable[..., Any], *, wrt: Any = None, has_aux: bool = False
 ) -> Callable[..., Any]:

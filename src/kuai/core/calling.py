@@ -19,8 +19,9 @@ from kuai.core.policy import cast
 from kuai.core.registry import registered
 from kuai.core.remat import run_again
 from kuai.core.reparametrized import run_reparametrized
-from kuai.core.settling import settle
+from kuai.core.settling import check_arguments, settle
 from kuai.core.tree import here
+from kuai.core.unbound import has_run
 from kuai.errors import BlockNotReadyError
 
 
@@ -95,10 +96,15 @@ def _forward_with_hooks(block: Any, inputs: Any, keywords: Any) -> Any:
 def _computed(block: Any, inputs: Any, keywords: Any) -> Any:
     """What forward returns, run as the block was told to."""
     internals = block._kuai
-    if internals.remat is not None:
-        given = inputs, keywords
-        return run_again(block, internals.remat, lambda: _forward(block, *given), given)
-    return _forward(block, inputs, keywords)
+    try:
+        if internals.remat is not None:
+            given = inputs, keywords
+            return run_again(block, internals.remat, lambda: _forward(block, *given), given)
+        return _forward(block, inputs, keywords)
+    except TypeError as error:
+        if not has_run(block.forward, error):
+            check_arguments(block, inputs, keywords)
+        raise
 
 
 def _forward(block: Any, inputs: Any, keywords: Any) -> Any:

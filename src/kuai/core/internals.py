@@ -11,6 +11,7 @@ from typing import Any
 from kuai.core.changes import current_dry_run
 from kuai.core.context import context, epoch
 from kuai.core.modes import Mode
+from kuai.core.unbound import check_bound
 from kuai.errors import RegistrationError
 
 _IDENTITY = ("__eq__", "__hash__")
@@ -101,7 +102,12 @@ class _ConstructorSignature:
     def __get__(self, cls: Any, meta: Any = None) -> Any:
         if cls is None:
             return None  # inspect asks the metaclass for its own, and has it without this
-        return inspect.signature(types.MethodType(cls.__init__, cls))
+        return inspect.signature(_constructor(cls))
+
+
+def _constructor(cls: Any) -> types.MethodType:
+    """A class's `__init__`, without its `self`."""
+    return types.MethodType(cls.__init__, cls)
 
 
 class BlockMeta(abc.ABCMeta):
@@ -118,7 +124,11 @@ class BlockMeta(abc.ABCMeta):
         type.__setattr__(cls, "_kuai_is_operator", hasattr(cls, "backward"))
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        block = super().__call__(*args, **kwargs)
+        try:
+            block = super().__call__(*args, **kwargs)
+        except TypeError as error:
+            check_bound(cls.__name__, _constructor(cls), args, kwargs, error)
+            raise
         internals = getattr(block, "_kuai", None)
         if isinstance(internals, Internals) and internals.building:
             internals.arguments = (

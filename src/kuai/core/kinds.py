@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -33,6 +34,21 @@ def checked_shape(shape: Any, where: str) -> Shape:
                 f"{where}: expected sizes of at least 0, or None where unknown, got shape {sizes}"
             )
     return tuple(None if size is None else int(size) for size in sizes)
+
+
+def check_switched_on(where: str, dtype: np.dtype) -> None:
+    """Check that JAX would make arrays of a dtype, and not quietly of half its size.
+
+    Raises:
+        ArgumentError: it has 64 bits a number, which JAX has switched off by default.
+    """
+    made = jax.dtypes.canonicalize_dtype(dtype)
+    if made != dtype:
+        raise ArgumentError(
+            f"{where}: expected a dtype that JAX has switched on, got {dtype}; switch it on by "
+            'jax.config.update("jax_enable_x64", True) at the start of the program, or write '
+            f"dtype={str(made)!r}"
+        )
 
 
 def castable(source: Any, target: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import jax.numpy as jnp
 
 from kuai.core import surgery
+from kuai.core.kinds import check_switched_on
 from kuai.core.parameter import Holder, Parameter
 from kuai.core.params import Params
 from kuai.core.registration import Attributes
@@ -194,6 +195,7 @@ class Tree(Attributes):
 
         Raises:
             DtypeError: `dtype` is none.
+            ArgumentError: it has 64 bits, and `jax_enable_x64` is off.
 
         Example:
             >>> net = nn.Dense(2).astype(jnp.bfloat16)
@@ -217,4 +219,5 @@ def _floating(dtype: Any, where: str) -> Any:
             f"{where}.astype: expected a floating dtype such as 'bfloat16', got {dtype!r}; "
             "integers and booleans keep theirs"
         )
+    check_switched_on(f"{where}.astype", found)
     return found

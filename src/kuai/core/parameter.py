@@ -19,7 +19,7 @@ import numpy as np
 from kuai import init as initializers
 from kuai.core.context import context, epoch
 from kuai.core.follows import Follows
-from kuai.core.kinds import Shape, castable, checked_shape
+from kuai.core.kinds import Shape, castable, check_switched_on, checked_shape
 from kuai.errors import ArgumentError, DeferredInitError, DtypeError, ShapeError, TransformError
 
 ARRAY_TYPES = (jax.Array, np.ndarray)
@@ -70,6 +70,8 @@ class Holder:
         self.chosen_init: initializers.InitFunction | None = None  # by Block.initialize(init=)
         self._array: jax.Array | None = None
         self.row: tuple[Any, int] | None = None  # (stack, index), where its array stands there
+        if dtype is not None and not self.rows:  # a stack has the dtype of its rows
+            dtype = _checked_dtype(dtype, type(self).__name__)
         if value is not None:
             if shape is not None:
                 raise ArgumentError(
@@ -299,7 +301,8 @@ class Parameter(Holder):
         trainable: whether transforms take its gradient and optimizers change it; default True.
 
     Raises:
-        ArgumentError: neither value nor shape is given, or both.
+        ArgumentError: neither value nor shape is given, or both, or the dtype has 64 bits and
+            `jax_enable_x64` is off.
 
     Example:
         >>> p = kuai.Parameter(shape=(None, 4))
@@ -382,6 +385,17 @@ class State(Holder):
 def row_of(stack: jax.Array, index: Any) -> jax.Array:
     """One row of a stack, by one program for all rows."""
     return jax.lax.dynamic_index_in_dim(stack, index, 0, keepdims=False)
+
+
+def _checked_dtype(dtype: Any, where: str) -> np.dtype:
+    try:
+        found = jnp.dtype(dtype)
+    except TypeError:
+        raise ArgumentError(
+            f"{where}: expected a dtype, got {dtype!r}; write for example dtype='float32'"
+        ) from None
+    check_switched_on(where, found)
+    return found
 
 
 def _as_array(value: Any, dtype: Any, where: str) -> jax.Array:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kuai.core.kinds import check_switched_on
 from kuai.core.signature import children
 from kuai.errors import ArgumentError
 
@@ -89,6 +90,8 @@ def _checked(name: str, dtype: Any) -> str | None:
             f"Policy: expected {name} to be a floating dtype or None, got {dtype!r}; write for "
             "example 'bfloat16'"
         )
+    if found is not None:
+        check_switched_on(f"Policy: {name}", jnp.dtype(found))
     return found
 
 

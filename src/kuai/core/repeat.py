@@ -80,10 +80,24 @@ class Repeat(BlockList):
     ) -> None:
         _check_count(n)
         super().__init__(_made(layer, n, share))
-        self.share = bool(share)
+        self._share = bool(share)
         self.unroll = _checked_unroll(unroll)
         self._remat = checked_policy("Repeat", remat)
         _check_equal(likeness(self._kuai_blocks()))
+
+    @property
+    def share(self) -> bool:
+        """Whether there is one layer, run n times, as long as none was replaced.
+
+        Example:
+            >>> steps = nn.Repeat(lambda: nn.Dense(3), 3, share=True)
+            >>> steps.share
+            True
+            >>> steps[1] = nn.Dense(3)
+            >>> steps.share
+            False
+        """
+        return self._share and len(set(map(id, self._kuai_blocks()))) == 1
 
     def forward(
         self, x: Any, *inputs: Any, per_layer: Mapping[str, Any] | None = None, **keywords: Any
@@ -111,7 +125,7 @@ class Repeat(BlockList):
     def _kuai_like(self, pairs: Iterable[Any]) -> Self:
         new = Repeat.__new__(type(self))
         BlockList.__init__(new, [block if n is None else (n, block) for n, block in pairs])
-        new.share, new.unroll, new._remat = self.share, self.unroll, self._remat
+        new._share, new.unroll, new._remat = self._share, self.unroll, self._remat
         new._kuai_finish()
         new._kuai.building = False
         return new
@@ -120,7 +134,7 @@ class Repeat(BlockList):
         blocks = self._kuai_blocks()
         texts = [repr(block) for block in blocks]
         options = [f"{name}={value}" for name, value in self._kuai_shown_options().items()]
-        if len(set(texts)) != 1:
+        if len(set(texts)) != 1 or self.share != self._share:
             return super()._kuai_parts()
         return [texts[0], str(len(blocks)), *options]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from kuai.core.lists import BlockList
 
@@ -31,6 +31,8 @@ class Sequential(BlockList):
     Reference:
         Zhang et al., "Dive into Deep Learning", section "Layers and Modules".
     """
+
+    _kuai_spreads: ClassVar[bool] = True
 
     def forward(self, *inputs: Any) -> Any:
         value: Any = inputs if len(inputs) != 1 else inputs[0]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from kuai.core import initialize
 from kuai.core.context import context, epoch
 from kuai.core.parameter import Holder
 from kuai.core.tree import here, members, path_of
-from kuai.errors import ArgumentError, RegistrationError
+from kuai.core.unbound import misfit
+from kuai.errors import RegistrationError, SignatureError
 
 
 def settle(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
@@ -21,7 +21,7 @@ def settle(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Non
             "it would have other parameters on every call; make it in __init__"
         )
     if any(not holder.settled for holder in own):
-        _check_arguments(block, inputs, keywords)
+        check_arguments(block, inputs, keywords)
         block.infer_shapes(*inputs, **keywords)
     if own:
         initialize.settle_here(block, [holder for holder in own if holder.settled])
@@ -29,12 +29,24 @@ def settle(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Non
         block._kuai.ready_at = epoch.value
 
 
-def _check_arguments(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-    signature = inspect.signature(block.forward)
-    try:
-        signature.bind(*inputs, **keywords)
-    except TypeError as error:
-        raise ArgumentError(
-            f"{here()}: expected the arguments forward{signature}, got {len(inputs)} inputs "
-            f"and the keywords {list(keywords)}: {error}"
-        ) from None
+def check_arguments(block: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    """Check that a block's forward takes what it is given.
+
+    Raises:
+        SignatureError: it does not.
+    """
+    text = misfit(block.forward, inputs, keywords, name="forward")
+    if text is not None:
+        raise SignatureError(f"{here()}: {text}{_how_handed(block, inputs)}") from None
+
+
+def _how_handed(block: Any, inputs: tuple[Any, ...]) -> str:
+    """Why there are several inputs, where a `Sequential` took a tuple apart."""
+    around: Any = context.stack[-2] if len(context.stack) > 1 else None
+    spread = getattr(around, "_kuai_spreads", False) and around._kuai_blocks()[0] is not block
+    if not spread or len(inputs) == 1:
+        return ""
+    return (
+        f"; the step before gave a tuple of {len(inputs)}, and its parts are handed on one by one: "
+        "let it give one array (a recurrent layer does with return_state=False)"
+    )

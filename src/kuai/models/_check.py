@@ -22,6 +22,21 @@ def check_sizes(where: str, **sizes: Any) -> None:
         check_count(where, name, value)
 
 
+def check_heads(where: str, width: int, heads: int) -> None:
+    """A width that the heads of the attention share.
+
+    Raises:
+        ArgumentError: they do not divide it.
+    """
+    if width % heads:
+        below = width - width % heads
+        near = [number for number in (below, below + heads) if number]
+        raise ArgumentError(
+            f"{where}: expected heads that divide the width, got width={width} and heads={heads}; "
+            f"write for example width={' or '.join(map(str, near))}"
+        )
+
+
 def check_each(where: str, name: str, values: Any, *, at_least: int = 1) -> tuple[int, ...]:
     """Whole numbers in a tuple or list, one or more.
 

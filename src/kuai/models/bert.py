@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from kuai import init, nn
 from kuai.core.block import Block
 from kuai.core.parameter import Parameter
-from kuai.models._check import check_sizes
+from kuai.models._check import check_heads, check_sizes
 
 _INIT = init.normal(0.0, 0.02)
 
@@ -40,10 +40,9 @@ class BERT(Block):
         integers (batch, length) → logits (batch, length, vocabulary), or (batch, classes).
 
     Raises:
-        ArgumentError: a number is out of its range; when called eagerly, a token is not in the
-            vocabulary. Compiled, such a token gives NaN.
-        ShapeError: when called, the sequence is longer than `positions`, or `heads` does not divide
-            `width`.
+        ArgumentError: a number is out of its range, or `heads` does not divide `width`; when called
+            eagerly, a token is not in the vocabulary. Compiled, such a token gives NaN.
+        ShapeError: when called, the sequence is longer than `positions`.
 
     Example:
         >>> net = kuai.models.BERT(16, classes=2, width=8, layers=2, heads=2, positions=10)
@@ -73,6 +72,7 @@ class BERT(Block):
     ) -> None:
         super().__init__()
         check_sizes("BERT", vocabulary=vocabulary, width=width, layers=layers, heads=heads)
+        check_heads("BERT", width, heads)
         hidden = 4 * width if hidden is None else hidden
         check_sizes("BERT", positions=positions, segments=segments, hidden=hidden)
         if classes is not None:

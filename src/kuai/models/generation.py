@@ -11,6 +11,7 @@ from kuai import nn, random
 from kuai.core.automatic import run_transform
 from kuai.core.block import Block
 from kuai.core.modes import eval_mode
+from kuai.core.unbound import explained
 from kuai.models import prompts
 from kuai.models.drawing import Draw
 from kuai.models.writing import Task, continued
@@ -75,6 +76,7 @@ class LanguageModel(Block):
             "cache, or () if it remembers nothing"
         )
 
+    @explained(max_new_tokens="length", input_ids="tokens")
     def generate(
         self,
         tokens: Any,

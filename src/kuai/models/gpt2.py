@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kuai import init, nn
-from kuai.models._check import check_sizes
+from kuai.models._check import check_heads, check_sizes
 from kuai.models.layers import LayeredLanguageModel, position_of, run_layers
 
 
@@ -29,10 +29,9 @@ class GPT2(LayeredLanguageModel):
         integers (batch, length) → logits (batch, length, vocabulary).
 
     Raises:
-        ArgumentError: a number is out of its range; when called eagerly, a token is not in the
-            vocabulary. Compiled, such a token gives NaN.
-        ShapeError: when called, the sequence is longer than `positions`, or `heads` does not divide
-            `width`.
+        ArgumentError: a number is out of its range, or `heads` does not divide `width`; when called
+            eagerly, a token is not in the vocabulary. Compiled, such a token gives NaN.
+        ShapeError: when called, the sequence is longer than `positions`.
 
     Example:
         >>> net = kuai.models.GPT2(16, width=8, layers=2, heads=2, positions=10)
@@ -58,6 +57,7 @@ class GPT2(LayeredLanguageModel):
     ) -> None:
         super().__init__()
         check_sizes("GPT2", vocabulary=vocabulary, width=width, layers=layers, heads=heads)
+        check_heads("GPT2", width, heads)
         hidden = 4 * width if hidden is None else hidden
         check_sizes("GPT2", positions=positions, hidden=hidden)
         small = init.normal(0.0, 0.02)

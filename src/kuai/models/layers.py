@@ -37,7 +37,8 @@ class LayeredLanguageModel(LanguageModel):
         Raises:
             ArgumentError: a number is out of its range, or a layer was replaced by one without
                 `make_cache`.
-            DeferredInitError: the width of the heads is not known yet: call the net once.
+            DeferredInitError: the width of the heads is not known yet: call the net once, or
+                `initialize(sample=tokens)`.
         """
         return layer_caches(f"{type(self).__name__}.make_cache", self.layers, batch, length)
 

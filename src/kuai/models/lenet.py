@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from kuai import nn
+from kuai.core.unbound import explained
 from kuai.models._check import check_sizes
 
 
+@explained()
 def lenet(classes: int = 10, *, activation: Any = "sigmoid") -> nn.Sequential:
     """LeNet-5 as Dive into Deep Learning has it: two convolutions with pooling, three Dense layers.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kuai import init, nn
-from kuai.models._check import check_sizes
+from kuai.models._check import check_heads, check_sizes
 from kuai.models.layers import LayeredLanguageModel, run_layers
 
 
@@ -31,9 +31,9 @@ class Llama(LayeredLanguageModel):
         integers (batch, length) → logits (batch, length, vocabulary).
 
     Raises:
-        ArgumentError: a number is out of its range, or `key_heads` does not divide `heads`; when
-            called eagerly, a token is not in the vocabulary. Compiled, such a token gives NaN.
-        ShapeError: when called, `heads` does not divide `width`.
+        ArgumentError: a number is out of its range, `key_heads` does not divide `heads`, or `heads`
+            does not divide `width` and there is no `head_width`; when called eagerly, a token is
+            not in the vocabulary. Compiled, such a token gives NaN.
 
     Example:
         >>> net = kuai.models.Llama(16, width=8, layers=2, heads=4, key_heads=2, hidden=12)
@@ -63,13 +63,15 @@ class Llama(LayeredLanguageModel):
         super().__init__()
         check_sizes("Llama", vocabulary=vocabulary, width=width, layers=layers, heads=heads)
         check_sizes("Llama", hidden=hidden)
+        if head_width is None:
+            check_heads("Llama", width, heads)
         small = init.normal(0.0, 0.02)
 
         def layer() -> nn.TransformerEncoderLayer:
             attention = nn.MultiHeadAttention(
                 heads,
-                key_heads,
-                head_width,
+                key_heads=key_heads,
+                head_width=head_width,
                 causal=True,
                 use_bias=use_bias,
                 rotary=nn.Rotary(rotary_base, scaling=rotary_scaling),

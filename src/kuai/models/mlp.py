@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from kuai import nn
+from kuai.core.unbound import explained
 
 
+@explained()
 def mlp(
     hidden: Sequence[int] | int = (256, 128),
     classes: int = 10,

@@ -7,9 +7,11 @@ from typing import Any
 
 from kuai import nn
 from kuai.core.block import Block
+from kuai.core.unbound import explained
 from kuai.models._check import check_each, check_equal_length, check_sizes
 
 
+@explained()
 def vgg(
     stacks: Sequence[int],
     classes: int = 1000,

@@ -11,7 +11,7 @@ from kuai.core.block import Block
 from kuai.core.parameter import Parameter
 from kuai.core.tree import here
 from kuai.errors import ArgumentError, ShapeError
-from kuai.models._check import check_sizes
+from kuai.models._check import check_heads, check_sizes
 from kuai.models.bert import first_token
 from kuai.nn._check import as_floating
 
@@ -38,8 +38,8 @@ class ViT(Block):
         (batch, image, image, channels) → (batch, classes).
 
     Raises:
-        ArgumentError: `patch` does not divide `image`, or a number is out of its range; when
-            called, the input is no array.
+        ArgumentError: `patch` does not divide `image`, `heads` does not divide `width`, or a number
+            is out of its range; when called, the input is no array.
         DtypeError: when called, the input is not floating.
         ShapeError: when called, the images have another size.
 
@@ -71,6 +71,7 @@ class ViT(Block):
         super().__init__()
         check_sizes("ViT", classes=classes, image=image, patch=patch)
         check_sizes("ViT", width=width, layers=layers, heads=heads)
+        check_heads("ViT", width, heads)
         hidden = 4 * width if hidden is None else hidden
         check_sizes("ViT", hidden=hidden)
         if image % patch:

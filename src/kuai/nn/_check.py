@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kuai.core.block import Block
+from kuai.core.kinds import check_switched_on
 from kuai.core.parameter import Parameter
 from kuai.core.tree import here, members
 from kuai.errors import ArgumentError, DtypeError, ShapeError
@@ -104,6 +105,25 @@ def check_axes(x: jax.Array, at_least: int) -> None:
         )
 
 
+def check_last_axes(x: jax.Array, axes: int) -> None:
+    """Check that a first axis stays where a norm takes several of the last ones together.
+
+    A vector has no axis to mix examples over, so that the last one alone is always allowed.
+
+    Raises:
+        ShapeError: `axes` reaches the first one, or there are fewer.
+    """
+    if axes == 1:
+        check_axes(x, 1)
+    elif x.ndim <= axes:
+        raise ShapeError(
+            f"{here()}: expected an input of more than {axes} axes, got shape {x.shape}: the "
+            f"argument axes={axes} counts the axes that are normalized together, from the last "
+            "on, and the first one stays; features are inferred, so leave it out to normalize "
+            "over the last axis"
+        )
+
+
 def checked_axis(x: jax.Array, axis: int) -> int:
     """`axis` counted from the front.
 
@@ -176,6 +196,17 @@ def check_number(where: str, name: str, value: Any, below: float, *, itself: boo
     return value
 
 
+def check_truth(where: str, name: str, value: Any) -> bool:
+    """True or False.
+
+    Raises:
+        ArgumentError: `value` is anything else, which Python would take for one of them.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(f"{where}: expected {name} to be True or False, got {value!r}")
+    return bool(value)
+
+
 def check_positive(where: str, name: str, value: Any) -> Any:
     """A number above 0.
 
@@ -208,7 +239,7 @@ def floating_name(where: str, dtype: Any) -> str:
     """The name of a floating dtype, for the parameters of a layer.
 
     Raises:
-        ArgumentError: `dtype` is no dtype, or not floating.
+        ArgumentError: `dtype` is no dtype, not floating, or of 64 bits where JAX has none.
     """
     try:
         found = jnp.dtype(dtype)
@@ -219,6 +250,7 @@ def floating_name(where: str, dtype: Any) -> str:
             f"{where}: expected a floating dtype, got {dtype!r}; write for example "
             "dtype='float32' or dtype=jnp.bfloat16"
         )
+    check_switched_on(where, found)
     return str(found.name)
 
 

@@ -18,6 +18,7 @@ from kuai.nn._check import (
     check_count,
     check_number,
     check_sequence,
+    check_truth,
     dtype_of,
     floating_name,
 )
@@ -67,8 +68,9 @@ class MultiHeadAttention(Block):
         (heads · head_width, features), and a `bias` (outputs,) for each.
 
     Raises:
-        ArgumentError: a number is out of its range, `key_heads` does not divide `heads`, or the
-            dtype is not floating; when called, arguments exclude each other, the cache is none, or,
+        ArgumentError: a number is out of its range, `key_heads` does not divide `heads`, `causal`
+            or `use_bias` is not True or False, `rotary` is no block, or the dtype is not floating;
+            when called, arguments exclude each other, the cache is none, or,
             eagerly, it has no room or a length is below 0 or beyond the keys. Compiled, a cache
             without room gives NaN, and such a length counts as 0 or as all keys.
         DtypeError: when called, the input or bias is not floating, the mask not boolean, or the
@@ -91,6 +93,7 @@ class MultiHeadAttention(Block):
     def __init__(
         self,
         heads: int,
+        *,
         key_heads: int | None = None,
         head_width: int | None = None,
         causal: bool = False,
@@ -108,9 +111,10 @@ class MultiHeadAttention(Block):
         self.head_width = (
             None if head_width is None else check_count(where, "head_width", head_width)
         )
-        self.causal, self.use_bias = causal, use_bias
+        self.causal = check_truth(where, "causal", causal)
+        self.use_bias = check_truth(where, "use_bias", use_bias)
         self.dropout = check_number(where, "dropout", dropout, 1.0)
-        self.rotary = rotary
+        self.rotary = _checked_rotary(rotary)
         self.init, self.bias_init = init, bias_init
         self._given_dtype = floating_name(where, dtype)
         self.query = self._projection(self.heads)
@@ -278,8 +282,9 @@ class MultiHeadAttention(Block):
         units = known_units(self.query)
         if units is None:
             raise DeferredInitError(
-                "MultiHeadAttention.make_cache: the width of the heads is not known yet; give "
-                "head_width, or call the net once"
+                "MultiHeadAttention.make_cache: the width of the heads is not known yet; call the "
+                "net once, or initialize(sample=...) with an input of the right shape; an "
+                "attention that is given its head_width needs neither"
             )
         return units // self.heads
 
@@ -323,6 +328,15 @@ def _split(x: jax.Array, heads: int) -> jax.Array:
             f"{x.shape}; change their units"
         )
     return x.reshape(*x.shape[:2], heads, x.shape[-1] // heads)
+
+
+def _checked_rotary(rotary: Any) -> Block | None:
+    if rotary is not None and not isinstance(rotary, Block):
+        raise ArgumentError(
+            f"MultiHeadAttention: expected rotary to be a block, got {rotary!r}; write for example "
+            "rotary=nn.Rotary()"
+        )
+    return rotary
 
 
 def _divisor(key_heads: Any, heads: int) -> int:

@@ -20,6 +20,7 @@ from kuai.nn._check import (
     check_axes,
     check_count,
     check_index,
+    check_last_axes,
     check_number,
     check_width,
     checked_axis,
@@ -35,7 +36,8 @@ class LayerNorm(Block):
     Mean and variance are taken in at least float32; the output has the dtype of the input.
 
     Args:
-        axes: how many of the last axes are normalized together; default 1.
+        axes: how many of the last axes are normalized together; default 1. It is no number of
+            features: these are inferred.
         epsilon: added to the variance; default 1e-5, as in PyTorch, Gluon and Paddle. Keras has
             1e-3.
         use_scale: whether the result is scaled; default True.
@@ -93,14 +95,14 @@ class LayerNorm(Block):
     def infer_shapes(self, x: Any) -> None:
         """Settle the widths of the normalized axes."""
         x = as_array(x)
-        check_axes(x, self.axes)
+        check_last_axes(x, self.axes)
         for name in self.params:
             self.params[name].settle(x.shape[-self.axes :])
 
     def forward(self, x: Any) -> Any:
         """The normalized input, scaled and shifted."""
         x = as_floating(x)
-        check_axes(x, self.axes)
+        check_last_axes(x, self.axes)
         weight, bias = self.weight, self.bias
         self._check_widths(x, bias if weight is None else weight)
         return ops.layer_norm(x, tuple(range(-self.axes, 0)), self.epsilon, weight, bias)

@@ -15,9 +15,9 @@ from kuai.nn import ops
 from kuai.nn._check import (
     as_array,
     as_floating,
-    check_axes,
     check_count,
     check_index,
+    check_last_axes,
     check_number,
     checked_axis,
     dtype_of,
@@ -33,7 +33,8 @@ class RMSNorm(Block):
     the input.
 
     Args:
-        axes: how many of the last axes are normalized together; default 1.
+        axes: how many of the last axes are normalized together; default 1. It is no number of
+            features: these are inferred.
         epsilon: added to the mean square; default None, as in PyTorch: the machine epsilon of the
             dtype that it is taken in, 1.2e-7 for float32. Keras and Flax have 1e-6, Llama 1e-5.
         use_scale: whether the result is scaled; default True.
@@ -92,13 +93,13 @@ class RMSNorm(Block):
     def infer_shapes(self, x: Any) -> None:
         """Settle the widths of the normalized axes."""
         x = as_array(x)
-        check_axes(x, self.axes)
+        check_last_axes(x, self.axes)
         self.params.weight.settle(x.shape[-self.axes :])
 
     def forward(self, x: Any) -> Any:
         """The input over its root mean square, scaled."""
         x = as_floating(x)
-        check_axes(x, self.axes)
+        check_last_axes(x, self.axes)
         return ops.rms_norm(x, tuple(range(-self.axes, 0)), self.epsilon, self._scale(x))
 
     def _scale(self, x: jax.Array) -> jax.Array | None:

@@ -150,6 +150,7 @@ class RNN(StackedCells):
         self,
         units: int,
         activation: Any = "tanh",
+        *,
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
@@ -221,6 +222,7 @@ class LSTM(StackedCells):
     def __init__(
         self,
         units: int,
+        *,
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
@@ -291,6 +293,7 @@ class GRU(StackedCells):
     def __init__(
         self,
         units: int,
+        *,
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
