@@ -34,12 +34,21 @@ autodoc_typehints = "description"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes of a tuple are members too, and told once
 napoleon_custom_sections = ["Formula", ("Shape", "returns_style"), ("Reference", "References")]
 
 
 def escape(prose: str) -> str:
-    """Take |x| for an absolute value and val_ for a name: to reStructuredText both are links."""
-    return re.sub(r"(`[^`]*`)|\||(?<=\w)_(?!\w)", lambda m: m[1] or "\\" + m[0], prose)
+    """Take |x| for an absolute value, val_ for a name and a lone * for one.
+
+    To reStructuredText the first two are links, and the third begins an emphasis.
+    """
+    return re.sub(
+        r"(`[^`]*`|\*\*?[^\s*][^*]*?(?<=\S)\*\*?(?!\w))"
+        r"|\||(?<=\w)_(?!\w)|(?<!\\)\*(?=\S)",
+        lambda m: m[1] or "\\" + m[0],
+        prose,
+    )
 
 
 def escape_docstring(*event: Any) -> None:

@@ -127,8 +127,8 @@ class ConvTranspose1d(TransposedConvolution):
     Args:
         filters: number of output channels.
         kernel: its size.
-        strides, padding, output_padding, dilation, groups, use_bias, activation, init, bias_init,
-            layout, dtype: as for `ConvTranspose2d`.
+        strides: as for `ConvTranspose2d`, like padding, output_padding, dilation, groups, use_bias,
+            activation, init, bias_init, layout and dtype.
 
     Shape:
         (batch, length, inputs) → (batch, out length, filters). `weight` (kernel, inputs / groups,
@@ -151,8 +151,8 @@ class ConvTranspose3d(TransposedConvolution):
     Args:
         filters: number of output channels.
         kernel: its size: an integer, or a tuple (depth, height, width).
-        strides, padding, output_padding, dilation, groups, use_bias, activation, init, bias_init,
-            layout, dtype: as for `ConvTranspose2d`.
+        strides: as for `ConvTranspose2d`, like padding, output_padding, dilation, groups, use_bias,
+            activation, init, bias_init, layout and dtype.
 
     Shape:
         (batch, depth, height, width, inputs) → (batch, out depth, out height, out width, filters).
